@@ -91,7 +91,9 @@ class Weights:
 class AnalyzeConfig:
     """What `analyze` does: the expensive half. Changing any of these means decoding again."""
 
-    fps: float = _setting(3.0, "samples per second of media time; 2 to 5 is usual", above=0, high=60, unit="Hz")
+    fps: float = _setting(
+        3.0, "samples per second of media time; 2 to 5 is usual", above=0, high=60, unit="Hz"
+    )
     score_height: int = _setting(
         720, "short side of the picture that is measured, never scaled up", low=16, high=4320, unit="pixels"
     )
@@ -132,7 +134,7 @@ class PickConfig:
         shortest, longest = self.clip_length
         if not 0 < shortest <= longest <= 7200:
             raise ConfigError(
-                f"clip_length is {shortest:g}:{longest:g}; it must be MIN:MAX in seconds, 0 < MIN <= MAX <= 7200"
+                f"clip_length is {shortest:g}:{longest:g}; it must be MIN:MAX seconds, 0 < MIN <= MAX <= 7200"
             )
 
 
@@ -144,7 +146,17 @@ class ExportConfig:
     x264_preset: str = _setting(
         "veryfast",
         "x264 speed preset",
-        choices=("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"),
+        choices=(
+            "ultrafast",
+            "superfast",
+            "veryfast",
+            "faster",
+            "fast",
+            "medium",
+            "slow",
+            "slower",
+            "veryslow",
+        ),
     )
     audio: bool = True
 

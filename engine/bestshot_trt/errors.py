@@ -45,3 +45,8 @@ class EngineMismatch(BestshotError):
 
 class ExportError(BestshotError):
     """A result could not be written (disk, permissions, encoder)."""
+
+
+def shown(path: object) -> str:
+    """``path`` as text that stays on one line and prints anywhere: control and stray bytes escaped."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(path))

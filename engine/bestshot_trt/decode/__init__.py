@@ -1,0 +1,24 @@
+"""From a file to pictures: `probe` describes it, decoders give its samples, `frames_between` a stretch."""
+
+from collections.abc import Iterator
+from typing import Protocol
+
+from ..config import AnalyzeConfig
+from ..frames import DecodeReport, FrameBatch, VideoInfo
+from ._between import frames_between
+from ._open import open_container
+from ._picture import ScorePicture
+from ._probe import probe
+from ._pyav import PyAVDecoder
+
+__all__ = ["Decoder", "PyAVDecoder", "ScorePicture", "frames_between", "open_container", "probe"]
+
+
+class Decoder(Protocol):
+    """Gives the score pictures of a take's samples, wherever it decodes them."""
+
+    name: str
+
+    def batches(self, info: VideoInfo, config: AnalyzeConfig, report: DecodeReport) -> Iterator[FrameBatch]:
+        """Every sample's picture, in order; what was lost or done otherwise is entered in ``report``."""
+        ...

@@ -1,0 +1,147 @@
+"""Every picture of a stretch of a take, for cutting clips: exact at both ends on any file."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from ..bitstream import Parser, parser_for
+from ..errors import DecodeError, shown
+from ..frames import VideoInfo
+from ._open import open_container, stream_of
+from ._probe import frame_pts
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+    from av.packet import Packet
+    from av.video.frame import VideoFrame
+    from av.video.stream import VideoStream
+
+_KEYFRAMES_BACK = 6
+"""How many keyframes to go back in search of a closed one (IDR) before one with a run-up must do."""
+
+
+def frames_between(info: VideoInfo, start: Fraction | float, end: Fraction | float) -> Iterator[VideoFrame]:
+    """Every displayed picture on screen during [start, end) seconds of media time, in order.
+
+    The first is the one on screen at ``start``, so its pts may lie before it; the last is the one on
+    screen just before ``end``. Times within half a tick count as equal, as everywhere.
+
+    Raises:
+        InputError: the file is gone.
+        DecodeError: nothing of the stretch can be decoded.
+    """
+    first = info.start_pts + Fraction(start) / info.time_base + Fraction(1, 2)
+    stop = info.start_pts + Fraction(end) / info.time_base - Fraction(1, 2)
+    held: VideoFrame | None = None
+    for pts, frame in _ordered(_frames_from(info, int(first))):
+        if pts >= stop:
+            break
+        if held is not None and pts > first:
+            yield held
+        held = frame
+    if held is None:
+        raise DecodeError(
+            f"{shown(info.path)}: no picture from {float(start):.3f} s to {float(end):.3f} s can be decoded"
+        )
+    yield held
+
+
+def _ordered(frames: Iterator[VideoFrame]) -> Iterator[tuple[int, VideoFrame]]:
+    last: int | None = None
+    for frame in frames:
+        pts = frame_pts(frame)
+        if pts is not None and (last is None or pts > last):
+            last = pts
+            yield pts, frame
+
+
+def _frames_from(info: VideoInfo, pts: int) -> Iterator[VideoFrame]:
+    """Decoded pictures from a safe keyframe at or before ``pts`` on."""
+    import av
+
+    with open_container(info.path) as container:
+        stream = stream_of(container, info.stream_index)
+        context = stream.codec_context
+        context.thread_type = "AUTO"
+        parser = parser_for(info.codec, bytes(context.extradata or b""), intra_only=False)
+        for packet in _packets_from(container, stream, parser, pts):
+            try:
+                yield from context.decode(packet)
+            except av.FFmpegError:
+                continue
+
+
+def _packets_from(
+    container: InputContainer, stream: VideoStream, parser: Parser | None, pts: int
+) -> Iterator[Packet[VideoStream] | None]:
+    """Packets in decode order from a keyframe at or before ``pts``, after a first packet and a reset.
+
+    The stream's first packet is always decoded first: it names the encoder, whose known bugs libavcodec
+    allows for; without it x264's older 4:4:4 streams come out green.
+    """
+    first = next(container.demux(stream), None)
+    if first is None or first.size == 0:
+        return
+    found = _safe_keyframe(container, stream, parser, first, pts)
+    if found is None:
+        container.seek(first.dts or 0, stream=stream)
+    else:
+        _quiet_decode(stream, first)
+        stream.codec_context.flush_buffers()
+        container.seek(found[0], stream=stream)
+    started = found is None
+    for packet in container.demux(stream):
+        started = started or (found is not None and packet.pts == found[1])
+        if started:
+            yield packet if packet.size else None
+
+
+def _safe_keyframe(
+    container: InputContainer,
+    stream: VideoStream,
+    parser: Parser | None,
+    first: Packet[VideoStream],
+    pts: int,
+) -> tuple[int, int] | None:
+    """(where to seek, pts of the keyframe to start at), or None to decode from the beginning.
+
+    A closed keyframe (IDR) gives exactly what a full decode gives. Where there is none nearby, an open
+    one with at least one more group as run-up must do.
+    """
+    assert stream.time_base is not None
+    begin = first.dts if first.dts is not None else 0
+    target, step = pts, round(1 / stream.time_base)
+    run_up: list[tuple[int, int]] = []
+    while target > begin:
+        container.seek(target, stream=stream)
+        key = _keyframe_ahead(container, stream, pts)
+        if key is None or key.pts is None or key.dts is None:
+            target, step = target - step, step * 2
+            continue
+        if parser is None or parser.classify(bytes(key)).closed:
+            return target, key.pts
+        run_up.append((target, key.pts))
+        if len(run_up) >= _KEYFRAMES_BACK:
+            return run_up[1]
+        target = min(target, key.dts, key.pts) - 1
+    return None
+
+
+def _keyframe_ahead(container: InputContainer, stream: VideoStream, pts: int) -> Packet[VideoStream] | None:
+    """The first keyframe from here on that is displayed at or before ``pts``."""
+    for packet in container.demux(stream):
+        if packet.size == 0 or (packet.dts is not None and packet.dts > pts):
+            return None
+        if packet.is_keyframe and packet.pts is not None and packet.pts <= pts:
+            return packet
+    return None
+
+
+def _quiet_decode(stream: VideoStream, packet: Packet[VideoStream]) -> None:
+    import av
+
+    with contextlib.suppress(av.FFmpegError):
+        stream.codec_context.decode(packet)

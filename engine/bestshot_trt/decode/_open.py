@@ -1,0 +1,106 @@
+"""Opening a file with libavformat, safely: only containers of video, only this file, no network."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+from ..errors import InputError, shown
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+    from av.video.stream import VideoStream
+
+# Demuxers that read one file and nothing it names: playlists, concat scripts and images stay out.
+_CONTAINERS = (
+    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,asf,ogg,mxf,nut,"
+    "h264,hevc,ivf,obu,m4v,rm,dv,gxf,wtv,yuv4mpegpipe"
+)
+_OPTIONS = {"protocol_whitelist": "file", "format_whitelist": _CONTAINERS}
+
+
+def check_path(path: Path) -> None:
+    """Refuse what cannot be a video file, before any library sees it.
+
+    Raises:
+        InputError: missing, a folder, a pipe or device, empty, or not readable.
+    """
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        raise InputError(f"{shown(path)}: no such file; check the path") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{shown(path)}: cannot be opened: {reason}") from error
+    if stat.S_ISDIR(status.st_mode):
+        raise InputError(f"{shown(path)}: is a folder; name one video file in it")
+    if not stat.S_ISREG(status.st_mode):
+        raise InputError(f"{shown(path)}: is a pipe or device; save it as a regular file first")
+    if status.st_size == 0:
+        raise InputError(f"{shown(path)}: is empty (0 bytes); copy or record it again")
+    if not os.access(path, os.R_OK):
+        raise InputError(f"{shown(path)}: may not be read; change its permissions")
+
+
+def open_container(path: Path) -> InputContainer:
+    """Open ``path`` for demuxing.
+
+    Raises:
+        InputError: it is not a file of video, or damaged beyond reading.
+    """
+    import av
+
+    check_path(path)
+    absolute = str(path.absolute())
+    try:
+        absolute.encode()
+        source: str | IO[bytes] = f"file:{absolute}"
+    except UnicodeEncodeError:
+        # libav takes UTF-8 names only; such a file is read through Python instead.
+        source = path.open("rb")
+    try:
+        return av.open(source, mode="r", options=_OPTIONS, metadata_errors="replace")
+    except (av.FFmpegError, ValueError) as error:
+        raise InputError(
+            f"{shown(path)}: not a video that can be read ({_reason(error)}); "
+            "check that it plays, or copy it again from the camera"
+        ) from error
+
+
+def _reason(error: Exception) -> str:
+    text = getattr(error, "strerror", None) or str(error)
+    return {
+        "Invalid data found when processing input": "no valid container found",
+        "Invalid argument": "not a container of video",
+    }.get(text, text)
+
+
+def video_streams(container: InputContainer) -> list[VideoStream]:
+    """Moving-picture tracks, best first: default before others, then the larger picture.
+
+    Cover art and thumbnail tracks do not count.
+    """
+    from av.stream import Disposition
+
+    still = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image
+    tracks = [s for s in container.streams.video if not s.disposition & still and s.codec_context is not None]
+    return sorted(
+        tracks,
+        key=lambda s: (-bool(s.disposition & Disposition.default), -s.width * s.height, s.index),
+    )
+
+
+def stream_of(container: InputContainer, index: int) -> VideoStream:
+    """The video track with this stream index.
+
+    Raises:
+        InputError: the file changed since it was probed.
+    """
+    for stream in container.streams.video:
+        if stream.index == index:
+            return stream
+    raise InputError(
+        f"{shown(container.name)}: no longer holds video track {index}; it changed, analyze it again"
+    )

@@ -1,0 +1,96 @@
+"""Decoded frame -> score picture: upright, square pixels, scaled, 8-bit RGB.
+
+The same libavfilter chain as ``ffmpeg -vf scale=W:H -pix_fmt rgb24`` (bicubic, ffmpeg's default
+flags), so that anyone can recompute the picture bit for bit.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+from av.video.format import VideoFormat
+from av.video.frame import VideoFrame
+
+from ..frames import VideoInfo
+
+if TYPE_CHECKING:
+    from av.filter import Graph
+    from av.filter.context import FilterContext
+
+Sample = TypeVar("Sample", np.uint8, np.uint16)
+_TURNS = {
+    0: [],
+    90: [("transpose", "clock")],
+    180: [("hflip", ""), ("vflip", "")],
+    270: [("transpose", "cclock")],
+}
+
+
+class ScorePicture:
+    """Converts frames of one take to pictures of one size (width, height). Not thread-safe."""
+
+    def __init__(self, info: VideoInfo, size: tuple[int, int]) -> None:
+        self.size = size
+        self._info = info
+        self._key: tuple[object, ...] = ()
+        self._graph: Graph | None = None
+        self._source: FilterContext | None = None
+        self._sink: FilterContext | None = None
+
+    def convert(self, frame: VideoFrame) -> npt.NDArray[np.uint8]:
+        """The score picture of ``frame`` as uint8 RGB (h, w, 3)."""
+        key = (frame.width, frame.height, frame.format.name)
+        if key != self._key:
+            # A stream may change its format half way; every picture still gets the take's size.
+            self._build(frame)
+            self._key = key
+        assert self._source is not None and self._sink is not None
+        self._source.push(frame)
+        scaled = self._sink.pull()
+        assert isinstance(scaled, VideoFrame)
+        if not self._info.color.is_hdr:
+            return _interleaved(scaled, self.size, np.uint8)
+        from bestshot_kernels.convert import tone_map
+
+        wide = _interleaved(scaled, self.size, np.uint16)
+        return tone_map(wide[None], self._info.color.transfer)[0]
+
+    def _build(self, frame: VideoFrame) -> None:
+        import av.filter
+
+        graph = av.filter.Graph()
+        graph.threads = 1
+        source = graph.add_buffer(
+            width=frame.width,
+            height=frame.height,
+            format=VideoFormat(frame.format.name),
+            time_base=self._info.time_base,
+        )
+        last = source
+        for name, arguments in self._chain():
+            step = graph.add(name, arguments) if arguments else graph.add(name)
+            last.link_to(step)
+            last = step
+        sink = graph.add("buffersink")
+        last.link_to(sink)
+        graph.configure()
+        self._graph, self._source, self._sink = graph, source, sink
+
+    def _chain(self) -> list[tuple[str, str]]:
+        color, (width, height) = self._info.color, self.size
+        scale = f"{width}:{height}"
+        if color.matrix != "rgb":
+            scale += f":in_color_matrix={color.matrix}:in_range={'full' if color.full_range else 'limited'}"
+        # Unknown tags keep libswscale from refusing rare transfer values; tone mapping is done here.
+        untagged = ("setparams", "color_trc=unknown:color_primaries=unknown")
+        pixels = "rgb48le" if color.is_hdr else "rgb24"
+        return [untagged, *_TURNS[self._info.rotation], ("scale", scale), ("format", f"pix_fmts={pixels}")]
+
+
+def _interleaved(frame: VideoFrame, size: tuple[int, int], dtype: type[Sample]) -> npt.NDArray[Sample]:
+    """A view of a packed RGB frame as (h, w, 3), without the padding of its lines."""
+    width, height = size
+    rows = np.frombuffer(memoryview(frame.planes[0]), dtype).reshape(height, -1)
+    return rows[:, : width * 3].reshape(height, width, 3)
