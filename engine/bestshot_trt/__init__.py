@@ -1,0 +1,83 @@
+"""Finds the few seconds of a long take that look best, and cuts them as clips.
+
+>>> import bestshot_trt as bt
+>>> document = bt.run("take.mp4")  # doctest: +SKIP
+>>> [(moment.rank, moment.peak_s) for moment in document.moments]  # doctest: +SKIP
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from ._version import __version__
+
+if TYPE_CHECKING:
+    from .config import AnalyzeConfig, Config, ExportConfig, PickConfig, Weights
+    from .errors import (
+        BackendUnavailable,
+        BestshotError,
+        ConfigError,
+        DecodeError,
+        EngineMismatch,
+        ExportError,
+        InputError,
+        ModelUnavailable,
+    )
+    from .moments import Moment, MomentsDocument, Rejection
+    from .pipeline import analyze, export, pick, run
+    from .track import Track, read_track, write_track
+
+__all__ = [
+    "AnalyzeConfig",
+    "BackendUnavailable",
+    "BestshotError",
+    "Config",
+    "ConfigError",
+    "DecodeError",
+    "EngineMismatch",
+    "ExportConfig",
+    "ExportError",
+    "InputError",
+    "ModelUnavailable",
+    "Moment",
+    "MomentsDocument",
+    "PickConfig",
+    "Rejection",
+    "Track",
+    "Weights",
+    "__version__",
+    "analyze",
+    "export",
+    "pick",
+    "read_track",
+    "run",
+    "write_track",
+]
+
+_HOMES = {
+    "config": ("AnalyzeConfig", "Config", "ExportConfig", "PickConfig", "Weights"),
+    "errors": (
+        "BackendUnavailable",
+        "BestshotError",
+        "ConfigError",
+        "DecodeError",
+        "EngineMismatch",
+        "ExportError",
+        "InputError",
+        "ModelUnavailable",
+    ),
+    "moments": ("Moment", "MomentsDocument", "Rejection"),
+    "pipeline": ("analyze", "export", "pick", "run"),
+    "track": ("Track", "read_track", "write_track"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import public names on first use, so that ``bestshot-trt --help`` does not wait for NumPy."""
+    for home, names in _HOMES.items():
+        if name in names:
+            return getattr(importlib.import_module(f".{home}", __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

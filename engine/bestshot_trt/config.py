@@ -7,11 +7,15 @@ Symbols in brackets are those of the pipeline document.
 from __future__ import annotations
 
 import dataclasses
-import math
 from dataclasses import dataclass, field
 from typing import Any
 
 from .errors import ConfigError
+
+_LARGEST = 1e12
+"""Numbers beyond this, infinities and NaN are no setting."""
+SHORTEST_CLIP_S = 0.001
+LONGEST_CLIP_S = 7200.0
 
 
 def _setting(
@@ -50,23 +54,23 @@ def _is_within(value: Any, setting: dataclasses.Field[Any]) -> bool:
         return value in meta["choices"]
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return False
-    if not math.isfinite(value):
+    if not -_LARGEST < value < _LARGEST:
         return False
     if "int" in str(setting.type) and not isinstance(value, int):
         return False
     above, low, high = meta.get("above"), meta.get("low"), meta.get("high")
-    return (
-        (above is None or value > above) and (low is None or value >= low) and (high is None or value <= high)
-    )
+    return (above is None or value > above) and (low is None or value >= low) and (high is None or value <= high)
 
 
 def _check(config: Any) -> None:
-    """Raise `ConfigError` for the first bounded field whose value is out of bounds."""
+    """Raise `ConfigError` for the first field whose value is of the wrong type or out of bounds."""
     for setting in dataclasses.fields(config):
-        if not setting.metadata or not describe_bounds(setting):
-            continue
         value = getattr(config, setting.name)
-        if value is None and "None" in str(setting.type):
+        kind = {"str": str, "bool": bool}.get(str(setting.type))
+        if kind is not None and not isinstance(value, kind):
+            need = "true or false" if kind is bool else "a text"
+            raise ConfigError(f"{setting.name} is {value!r}; it must be {need}")
+        if not describe_bounds(setting) or (value is None and "None" in str(setting.type)):
             continue
         if not _is_within(value, setting):
             raise ConfigError(f"{setting.name} is {value!r}; it must be {describe_bounds(setting)}")
@@ -91,17 +95,24 @@ class Weights:
 class AnalyzeConfig:
     """What `analyze` does: the expensive half. Changing any of these means decoding again."""
 
-    fps: float = _setting(
-        3.0, "samples per second of media time; 2 to 5 is usual", above=0, high=60, unit="Hz"
-    )
+    fps: float = _setting(3.0, "samples per second of media time; 2 to 5 is usual", above=0, high=60, unit="Hz")
     score_height: int = _setting(
         720, "short side of the picture that is measured, never scaled up", low=16, high=4320, unit="pixels"
     )
-    model: str = "auto"
+    model: str = _setting("auto", "CLIP model for aesthetics, or none for the stand-in")
     backend: str = _setting("auto", "where to decode and measure", choices=("auto", "cpu", "gpu"))
 
     def __post_init__(self) -> None:
         _check(self)
+
+
+def _is_clip_length(value: Any) -> bool:
+    return (
+        isinstance(value, tuple)
+        and len(value) == 2
+        and all(isinstance(side, (int, float)) and not isinstance(side, bool) for side in value)
+        and SHORTEST_CLIP_S <= value[0] <= value[1] <= LONGEST_CLIP_S
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,13 +139,14 @@ class PickConfig:
     def __post_init__(self) -> None:
         _check(self)
         if self.clip_length is None:
-            if self.pre + self.post <= 0:
-                raise ConfigError("pre and post are both 0; a clip needs a length above 0 s")
-            return
-        shortest, longest = self.clip_length
-        if not 0 < shortest <= longest <= 7200:
+            if self.pre + self.post < SHORTEST_CLIP_S:
+                raise ConfigError(
+                    f"pre and post are {self.pre:g} s and {self.post:g} s; a clip needs {SHORTEST_CLIP_S:g} s or more"
+                )
+        elif not _is_clip_length(self.clip_length):
             raise ConfigError(
-                f"clip_length is {shortest:g}:{longest:g}; it must be MIN:MAX seconds, 0 < MIN <= MAX <= 7200"
+                f"clip_length is {self.clip_length!r}; it must be MIN:MAX in seconds, "
+                f"{SHORTEST_CLIP_S:g} <= MIN <= MAX <= {LONGEST_CLIP_S:g}"
             )
 
 

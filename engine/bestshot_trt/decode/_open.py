@@ -101,6 +101,4 @@ def stream_of(container: InputContainer, index: int) -> VideoStream:
     for stream in container.streams.video:
         if stream.index == index:
             return stream
-    raise InputError(
-        f"{shown(container.name)}: no longer holds video track {index}; it changed, analyze it again"
-    )
+    raise InputError(f"{shown(container.name)}: no longer holds video track {index}; it changed, analyze it again")

@@ -6,18 +6,17 @@ flags), so that anyone can recompute the picture bit for bit.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
-from av.video.format import VideoFormat
-from av.video.frame import VideoFrame
 
 from ..frames import VideoInfo
 
 if TYPE_CHECKING:
     from av.filter import Graph
     from av.filter.context import FilterContext
+    from av.video.frame import VideoFrame
 
 Sample = TypeVar("Sample", np.uint8, np.uint16)
 _TURNS = {
@@ -48,17 +47,17 @@ class ScorePicture:
             self._key = key
         assert self._source is not None and self._sink is not None
         self._source.push(frame)
-        scaled = self._sink.pull()
-        assert isinstance(scaled, VideoFrame)
+        scaled = cast("VideoFrame", self._sink.pull())
         if not self._info.color.is_hdr:
             return _interleaved(scaled, self.size, np.uint8)
         from bestshot_kernels.convert import tone_map
 
         wide = _interleaved(scaled, self.size, np.uint16)
-        return tone_map(wide[None], self._info.color.transfer)[0]
+        return tone_map(wide[None], self._info.color.transfer).reshape(wide.shape)
 
     def _build(self, frame: VideoFrame) -> None:
         import av.filter
+        from av.video.format import VideoFormat
 
         graph = av.filter.Graph()
         graph.threads = 1

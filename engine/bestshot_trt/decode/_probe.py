@@ -99,11 +99,7 @@ def _describe(path: Path, container: InputContainer, stream: VideoStream, frame:
     start_pts = frame_pts(frame)
     if start_pts is None or stream.time_base is None:
         raise DecodeError(f"{shown(path)}: its pictures carry no times; remux it to mp4 first")
-    claim = (
-        float(stream.duration * stream.time_base)
-        if stream.duration
-        else (container.duration or 0) / 1_000_000
-    )
+    claim = float(stream.duration * stream.time_base) if stream.duration else (container.duration or 0) / 1_000_000
     return VideoInfo(
         path=path,
         container=container.format.name,

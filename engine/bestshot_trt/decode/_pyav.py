@@ -123,9 +123,7 @@ class _Feeder:
         self._context.flush_buffers()
 
 
-def _demux(
-    container: InputContainer, stream: VideoStream, report: DecodeReport
-) -> Iterator[Packet[VideoStream]]:
+def _demux(container: InputContainer, stream: VideoStream, report: DecodeReport) -> Iterator[Packet[VideoStream]]:
     """The packets of ``stream`` that hold data; a read error ends them with a note, as a cut file does."""
     import av
 
@@ -290,9 +288,7 @@ class _Unplanned:
         if feeder.errors > self._errors_seen and self._packet_end > self._end:
             yield self._end, self._packet_end - self._end, None
 
-    def _timed(
-        self, feeder: _Feeder, frames: list[VideoFrame]
-    ) -> Iterator[tuple[int, int, VideoFrame | None]]:
+    def _timed(self, feeder: _Feeder, frames: list[VideoFrame]) -> Iterator[tuple[int, int, VideoFrame | None]]:
         for frame in frames:
             pts = frame_pts(frame)
             if pts is None:

@@ -1,0 +1,68 @@
+"""The seam: which decoder, measures and embedder a run uses. Everything vendor-specific is behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from .config import AnalyzeConfig
+from .decode import Decoder
+from .embed import Embedder
+from .errors import BackendUnavailable, ModelUnavailable
+
+if TYPE_CHECKING:
+    from bestshot_kernels.frame_stats import FrameStats
+
+Measure = Callable[[npt.NDArray[np.uint8]], "FrameStats"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Backend:
+    """Parts that work together; a run never asks which vendor is behind one of them."""
+
+    name: str
+    fallback_reason: str | None
+    """Why this is not the first choice, in words; every output carries it."""
+    decoder: Decoder
+    measure: Measure
+    """uint8 RGB (n, h, w, 3) to the statistics of each picture, on the host."""
+    embedder: Embedder
+
+
+def open_backend(config: AnalyzeConfig) -> Backend:
+    """The backend for ``config``: ``auto`` falls back and says why, a named one never does.
+
+    Raises:
+        BackendUnavailable: the named backend cannot run here.
+        ModelUnavailable: the named model cannot be had.
+    """
+    if config.model not in ("auto", "none"):
+        raise ModelUnavailable(
+            f"model {config.model!r} is not known to this version; use --model none (CLIP models come later)"
+        )
+    if config.backend == "gpu":
+        raise BackendUnavailable("backend gpu: this version runs on the CPU only; use --backend cpu or auto")
+    return _cpu_backend()
+
+
+def _cpu_backend() -> Backend:
+    import cv2
+
+    from bestshot_kernels.frame_stats import frame_stats
+
+    from .decode import PyAVDecoder
+    from .embed import LayoutEmbedder
+
+    # libav's decoding threads already fill the cores; OpenCV's own would only take turns with them.
+    cv2.setNumThreads(1)
+    return Backend(
+        name="cpu",
+        fallback_reason=None,
+        decoder=PyAVDecoder(),
+        measure=frame_stats,
+        embedder=LayoutEmbedder(),
+    )

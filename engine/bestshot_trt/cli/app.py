@@ -1,0 +1,271 @@
+"""The commands of ``bestshot-trt``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from . import options as o
+from .exits import reported, say
+
+if TYPE_CHECKING:
+    from ..config import Config
+
+app = typer.Typer(
+    name="bestshot-trt",
+    help="Finds the few seconds of a long take that look best, and cuts them as clips.\n\n"
+    "Start with: bestshot-trt run take.mp4",
+    epilog="Exit codes: 0 done, 2 settings, 3 input, 4 decoding, 5 backend, 6 model, 7 engine, 8 writing, "
+    "70 internal error, 130 Ctrl-C, 143 terminated.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from .._version import __version__
+
+        print(f"bestshot-trt {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+def _settings(preset: str | None, file: Path | None, **sections: dict[str, Any]) -> Config:
+    from ..settings import load
+
+    given = {
+        section: {key: value for key, value in values.items() if value is not None}
+        for section, values in sections.items()
+    }
+    return load(preset=preset, file=file, options=given)
+
+
+@app.command()
+def run(
+    source: o.Input,
+    output: o.Folder = None,
+    fps: o.Fps = None,
+    score_height: o.ScoreHeight = None,
+    model: o.Model = None,
+    backend: o.Backend = None,
+    weights: o.Weights = None,
+    normalize: o.Normalize = None,
+    window: o.Window = None,
+    min_gap: o.MinGap = None,
+    top: o.Top = None,
+    diversity: o.Diversity = None,
+    pre: o.Pre = None,
+    post: o.Post = None,
+    clip_length: o.ClipLength = None,
+    crf: o.Crf = None,
+    x264_preset: o.X264Preset = None,
+    audio: o.Audio = None,
+    preset: o.Preset = None,
+    config: o.ConfigFile = None,
+    json: o.Json = False,
+    overwrite: o.Overwrite = False,
+    quiet: o.Quiet = False,
+    verbose: o.Verbose = False,
+) -> None:
+    """Analyze a take, pick its best moments and cut them: the whole job.
+
+    Results go to bestshot/NAME unless -o says otherwise: clips/, contact_sheet.jpg, timeline.svg,
+    moments.json, moments.csv and track.parquet.
+    """
+    with reported(verbose=verbose):
+        settings = _settings(
+            preset,
+            config,
+            analyze={"fps": fps, "score_height": score_height, "model": model, "backend": backend},
+            pick=_pick(weights, normalize, window, min_gap, top, diversity, pre, post, clip_length),
+            export={"crf": crf, "x264_preset": x264_preset, "audio": audio},
+        )
+        from .. import pipeline, results
+        from .progress import Meter
+        from .table import print_moments, remark
+
+        folder = output or results.default_folder(source)
+        with Meter(quiet=quiet) as progress:
+            document = pipeline.run(source, settings, folder, overwrite=overwrite, progress=progress)
+        print_moments(document, as_json=json)
+        remark(document, quiet=quiet, verbose=verbose)
+        _tell_where(folder, quiet=quiet or json)
+
+
+def _pick(
+    weights: str | None,
+    normalize: str | None,
+    window: float | None,
+    min_gap: float | None,
+    top: int | None,
+    diversity: float | None,
+    pre: float | None,
+    post: float | None,
+    clip_length: str | None,
+) -> dict[str, Any]:
+    return dict(locals())
+
+
+def _tell_where(folder: Path, *, quiet: bool) -> None:
+    from ..errors import shown
+
+    if not quiet:
+        say(f"results are in {shown(folder)}")
+
+
+@app.command()
+def analyze(
+    source: o.Input,
+    output: Annotated[
+        Path,
+        typer.Option("-o", "--output", metavar="TRACK", help="The track to write.", rich_help_panel=o.OUTPUT),
+    ] = Path("track.parquet"),
+    fps: o.Fps = None,
+    score_height: o.ScoreHeight = None,
+    model: o.Model = None,
+    backend: o.Backend = None,
+    preset: o.Preset = None,
+    config: o.ConfigFile = None,
+    overwrite: o.Overwrite = False,
+    quiet: o.Quiet = False,
+    verbose: o.Verbose = False,
+) -> None:
+    """Decode and measure a take: the expensive half. Writes a score track for pick."""
+    with reported(verbose=verbose):
+        settings = _settings(
+            preset,
+            config,
+            analyze={"fps": fps, "score_height": score_height, "model": model, "backend": backend},
+        )
+        from .. import pipeline, results
+        from ..track import write_track
+        from .progress import Meter
+        from .table import print_track, remark
+
+        results.prepare(output.parent, output.name, overwrite=overwrite)
+        with Meter(quiet=quiet) as progress:
+            track = pipeline.analyze(source, settings, progress)
+        write_track(track, output)
+        print_track(track, output, quiet=quiet)
+        remark(track.meta, quiet=quiet, verbose=verbose)
+
+
+@app.command()
+def pick(
+    track: o.TrackFile,
+    output: o.Folder = None,
+    weights: o.Weights = None,
+    normalize: o.Normalize = None,
+    window: o.Window = None,
+    min_gap: o.MinGap = None,
+    top: o.Top = None,
+    diversity: o.Diversity = None,
+    pre: o.Pre = None,
+    post: o.Post = None,
+    clip_length: o.ClipLength = None,
+    preset: o.Preset = None,
+    config: o.ConfigFile = None,
+    json: o.Json = False,
+    overwrite: o.Overwrite = False,
+    quiet: o.Quiet = False,
+    verbose: o.Verbose = False,
+) -> None:
+    """Pick moments from a score track: the cheap half, without decoding.
+
+    With -o it writes moments.json, moments.csv and timeline.svg there; without, it only prints.
+    """
+    with reported(verbose=verbose):
+        settings = _settings(
+            preset,
+            config,
+            pick=_pick(weights, normalize, window, min_gap, top, diversity, pre, post, clip_length),
+        )
+        from .. import pipeline, results
+        from ..track import read_track
+        from .table import print_moments, remark
+
+        analysed = read_track(track)
+        if output is not None:
+            results.prepare(output, results.MOMENTS_JSON, overwrite=overwrite)
+        document = pipeline.pick(analysed, settings)
+        if output is not None:
+            results.write_selection(document, pipeline.rescore(analysed, settings), output)
+        print_moments(document, as_json=json)
+        remark(document, quiet=quiet, verbose=verbose)
+
+
+@app.command()
+def export(
+    moments: o.MomentsFile,
+    output: o.Folder = None,
+    crf: o.Crf = None,
+    x264_preset: o.X264Preset = None,
+    audio: o.Audio = None,
+    preset: o.Preset = None,
+    config: o.ConfigFile = None,
+    json: o.Json = False,
+    overwrite: o.Overwrite = False,
+    quiet: o.Quiet = False,
+    verbose: o.Verbose = False,
+) -> None:
+    """Cut the clips of picked moments, again or for the first time, beside the moments or in -o."""
+    with reported(verbose=verbose):
+        settings = _settings(preset, config, export={"crf": crf, "x264_preset": x264_preset, "audio": audio})
+        from .. import pipeline
+        from .progress import Meter
+        from .table import print_moments, remark
+
+        with Meter(quiet=quiet) as progress:
+            document = pipeline.export(moments, output, settings, overwrite=overwrite, progress=progress)
+        print_moments(document, as_json=json)
+        remark(document, quiet=quiet, verbose=verbose)
+        _tell_where(output or moments.parent, quiet=quiet or json)
+
+
+@app.command()
+def demo(
+    output: o.Folder = Path("bestshot/demo"),
+    overwrite: o.Overwrite = False,
+    quiet: o.Quiet = False,
+    verbose: o.Verbose = False,
+) -> None:
+    """Make a synthetic 40 s take, run the whole job on it, and say which planted moments it found."""
+    with reported(verbose=verbose):
+        from ..demo import run_demo
+        from .progress import Meter
+        from .table import print_findings, print_moments
+
+        folder = output or Path("bestshot/demo")
+        with Meter(quiet=quiet) as progress:
+            document, findings = run_demo(folder, overwrite=overwrite, progress=progress)
+        print_moments(document, as_json=False)
+        complete = print_findings(findings)
+        _tell_where(folder, quiet=quiet)
+        if not complete:
+            raise typer.Exit(1)
+
+
+@app.command()
+def doctor(verbose: o.Verbose = False) -> None:
+    """Say what this machine can do, proven where it can be, and what to install for more."""
+    with reported(verbose=verbose):
+        from ..doctor import inspect, is_healthy
+        from .table import print_checks
+
+        checks = inspect()
+        print_checks(checks)
+        if not is_healthy(checks):
+            raise typer.Exit(1)

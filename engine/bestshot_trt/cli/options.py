@@ -1,0 +1,114 @@
+"""Every option once: its type, its help and its bounds, the latter two read from the config."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ..config import AnalyzeConfig, ExportConfig, PickConfig, describe_bounds
+
+ANALYSIS = "Analysis"
+SELECTION = "Selection"
+CLIPS = "Clips"
+SETTINGS = "Settings"
+OUTPUT = "Output"
+
+
+def _of(config: type[Any], name: str, *flags: str, panel: str) -> Any:
+    """A typer option for one setting; unset stays None, so that files and presets can speak."""
+    setting = next(field for field in dataclasses.fields(config) if field.name == name)
+    text = setting.metadata["help"]
+    bounds = describe_bounds(setting)
+    default = (
+        f"[default: {setting.default:g}]" if isinstance(setting.default, float) else f"[default: {setting.default}]"
+    )
+    detail = f"({bounds}) {default}" if bounds else default
+    return typer.Option(*flags, help=f"{text[0].upper()}{text[1:]} {detail}", show_default=False, rich_help_panel=panel)
+
+
+Input = Annotated[Path, typer.Argument(help="The take: one video file.", show_default=False)]
+TrackFile = Annotated[
+    Path, typer.Argument(metavar="TRACK", help="A track.parquet that analyze wrote.", show_default=False)
+]
+MomentsFile = Annotated[
+    Path, typer.Argument(metavar="MOMENTS", help="A moments.json that run or pick wrote.", show_default=False)
+]
+
+Fps = Annotated[float | None, _of(AnalyzeConfig, "fps", "--fps", panel=ANALYSIS)]
+ScoreHeight = Annotated[int | None, _of(AnalyzeConfig, "score_height", "--score-height", panel=ANALYSIS)]
+Model = Annotated[str | None, _of(AnalyzeConfig, "model", "--model", panel=ANALYSIS)]
+Backend = Annotated[str | None, _of(AnalyzeConfig, "backend", "--backend", panel=ANALYSIS)]
+
+Weights = Annotated[
+    str | None,
+    typer.Option(
+        "--weights",
+        metavar="NAME=N,...",
+        help="Weights of the score; those not named keep theirs [default: aesthetic=1,sharpness=0.5,exposure=0.5]",
+        show_default=False,
+        rich_help_panel=SELECTION,
+    ),
+]
+Normalize = Annotated[str | None, _of(PickConfig, "normalize", "--normalize", panel=SELECTION)]
+Window = Annotated[float | None, _of(PickConfig, "window", "--window", panel=SELECTION)]
+MinGap = Annotated[float | None, _of(PickConfig, "min_gap", "--min-gap", panel=SELECTION)]
+Top = Annotated[int | None, _of(PickConfig, "top", "-k", "--top", panel=SELECTION)]
+Diversity = Annotated[float | None, _of(PickConfig, "diversity", "--diversity", panel=SELECTION)]
+Pre = Annotated[float | None, _of(PickConfig, "pre", "--pre", panel=CLIPS)]
+Post = Annotated[float | None, _of(PickConfig, "post", "--post", panel=CLIPS)]
+ClipLength = Annotated[
+    str | None,
+    typer.Option(
+        "--clip-length",
+        metavar="MIN:MAX",
+        help="Grow each clip around its peak to between MIN and MAX seconds, instead of --pre and --post, as 3:7",
+        show_default=False,
+        rich_help_panel=CLIPS,
+    ),
+]
+Crf = Annotated[int | None, _of(ExportConfig, "crf", "--crf", panel=CLIPS)]
+X264Preset = Annotated[str | None, _of(ExportConfig, "x264_preset", "--x264-preset", panel=CLIPS)]
+Audio = Annotated[
+    bool | None,
+    typer.Option(
+        "--audio/--no-audio",
+        help="Keep the sound [default: audio]",
+        show_default=False,
+        rich_help_panel=CLIPS,
+    ),
+]
+
+ConfigFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        metavar="FILE.toml",
+        help="Settings in TOML: [analyze], [pick], [export].",
+        rich_help_panel=SETTINGS,
+    ),
+]
+Preset = Annotated[
+    str | None,
+    typer.Option(
+        "--preset",
+        help="Settings for a kind of footage: action, drone, interior, talking-head.",
+        rich_help_panel=SETTINGS,
+    ),
+]
+
+Folder = Annotated[
+    Path | None,
+    typer.Option("-o", "--output", metavar="DIR", help="Where results go.", rich_help_panel=OUTPUT),
+]
+Json = Annotated[
+    bool, typer.Option("--json", help="Print the moments document alone, as JSON.", rich_help_panel=OUTPUT)
+]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace older results.", rich_help_panel=OUTPUT)]
+Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="No progress and no remarks.", rich_help_panel=OUTPUT)]
+Verbose = Annotated[
+    bool,
+    typer.Option("-v", "--verbose", help="Say more: decoding, timings, tracebacks.", rich_help_panel=OUTPUT),
+]

@@ -1,0 +1,76 @@
+"""Results as a short table on stdout, and remarks about the take on stderr."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from ..errors import shown
+from ..moments import MomentsDocument
+from ..track import Track, TrackMeta
+from .exits import say
+
+_COLUMNS = ("rank", "peak", "from", "to", "score", "sharp", "exposure", "aesthetic", "clip")
+
+
+def clock(seconds: float) -> str:
+    """``0:12:34.5``: hours, minutes, seconds to a tenth."""
+    tenths = round(seconds * 10)
+    return f"{tenths // 36000}:{tenths // 600 % 60:02d}:{tenths // 10 % 60:02d}.{tenths % 10}"
+
+
+def print_moments(document: MomentsDocument, *, as_json: bool) -> None:
+    """Print the picks: one line each, or the whole document as JSON."""
+    if as_json:
+        sys.stdout.write(document.to_json())
+        return
+    rows = [
+        (
+            str(moment.rank),
+            clock(moment.peak_s),
+            clock(moment.start_s),
+            clock(moment.end_s),
+            f"{moment.score_smooth:.3f}",
+            f"{moment.measures.sharpness:.0f}",
+            f"{moment.measures.exposure_penalty:.3f}",
+            f"{moment.measures.aesthetic:.2f}",
+            moment.clip or "",
+        )
+        for moment in document.moments
+    ]
+    widths = [max(len(row[i]) for row in [_COLUMNS, *rows]) for i in range(len(_COLUMNS))]
+    for row in [_COLUMNS, *rows]:
+        cells = [f"{cell:>{width}}" for cell, width in zip(row[:-1], widths, strict=False)]
+        print("  ".join([*cells, row[-1]]).rstrip())
+
+
+def remark(made: MomentsDocument | TrackMeta, *, quiet: bool, verbose: bool) -> None:
+    """Say on stderr what was lost or done otherwise, and with ``verbose`` how it was done."""
+    if quiet:
+        return
+    name = shown(Path(made.source.path).name)
+    for lost in made.decode.lost:
+        say(f"{name}: {lost.start:.1f} s to {lost.end:.1f} s could not be decoded ({lost.samples} samples left out)")
+    for note in made.decode.notes:
+        say(f"{name}: {note}")
+    if made.backend.fallback_reason:
+        say(f"{name}: backend {made.backend.name}: {made.backend.fallback_reason}")
+    if verbose:
+        _remark_details(made, name)
+
+
+def _remark_details(made: MomentsDocument | TrackMeta, name: str) -> None:
+    video = made.source.video
+    say(
+        f"{name}: {video.codec} {video.width}x{video.height}, {made.source.duration_s:.1f} s, "
+        f"backend {made.backend.name}, model {made.model}"
+    )
+    for rejection in made.rejected if isinstance(made, MomentsDocument) else ():
+        say(f"{name}: peak at {rejection.peak_s:.1f} s left out ({rejection.reason}): {rejection.detail}")
+
+
+def print_track(track: Track, path: Path, *, quiet: bool) -> None:
+    """Say what was analysed and where it is."""
+    if not quiet:
+        meta = track.meta
+        print(f"{shown(path)}: {len(track)} samples of {meta.source.duration_s:.1f} s, model {meta.model}")

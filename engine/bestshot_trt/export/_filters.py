@@ -1,0 +1,133 @@
+"""Which ffmpeg filters turn a decoded picture into an upright, even, 8-bit 4:2:0 SDR one.
+
+Numbers are ITU-T H.273 code points, which ffmpeg's ``setparams`` takes as they are.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from ..frames import VideoInfo
+
+if TYPE_CHECKING:
+    from av.video.frame import VideoFrame
+
+_MATRIX_CODES = {"rgb": 0, "bt709": 1, "bt601": 6, "smpte240m": 7, "bt2020": 9}
+_MATRICES_KEPT = frozenset({1, 4, 5, 6, 7, 9})
+_PRIMARIES_KEPT = frozenset({1, 4, 5, 6, 7, 8, 9, 10, 11, 12, 22})
+_TRANSFERS_KEPT = frozenset({1, *range(4, 19)})
+_UNSPECIFIED = 2
+_TRANSFER_CODES = {"pq": 16, "hlg": 18}
+_BT709 = 1
+_BT2020 = 9
+
+_TURNS = {0: "", 90: "transpose=clock", 180: "hflip,vflip", 270: "transpose=cclock"}
+
+# Exact rounding and every chroma sample used: the cost is small beside the encoder's.
+_SCALE_FLAGS = "bicubic+accurate_rnd+full_chroma_int+full_chroma_inp"
+
+TONE_TABLE = "tone.cube"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ColorTags:
+    """Colour tags of decoded pictures as H.273 code points; 2 is unspecified."""
+
+    matrix: int
+    primaries: int
+    transfer: int
+    full_range: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fields:
+    """The two fields of interlaced pictures; ``top_first`` is their order in time."""
+
+    top_first: bool
+
+
+def source_tags(info: VideoInfo, frame: VideoFrame) -> ColorTags:
+    """The tags of ``frame``; an unspecified or unusable matrix is the one ``info`` resolved."""
+    color = info.color
+    known = color.matrix != "rgb" and frame.colorspace in _MATRICES_KEPT
+    primaries = int(frame.color_primaries)
+    transfer = _TRANSFER_CODES.get(color.transfer, int(frame.color_trc))
+    return ColorTags(
+        matrix=int(frame.colorspace) if known else _MATRIX_CODES.get(color.matrix, _BT709),
+        primaries=primaries if primaries in _PRIMARIES_KEPT else _BT2020 if color.is_hdr else _UNSPECIFIED,
+        transfer=transfer if transfer in _TRANSFERS_KEPT else _UNSPECIFIED,
+        full_range=color.full_range,
+    )
+
+
+def keeps_fields(info: VideoInfo) -> bool:
+    """Whether interlaced pictures can stay so: rows must stay rows, and tone mapping mixes fields."""
+    return info.rotation % 180 == 0 and not info.color.is_hdr and info.height >= 4
+
+
+def clip_filters(info: VideoInfo, pix_fmt: str, tags: ColorTags, fields: Fields | None) -> str:
+    """The ``-vf`` chain for raw pictures of ``pix_fmt`` and ``info.width`` x ``info.height``.
+
+    ``fields`` is None for progressive pictures. The steps, in order: tags that the raw stream lost,
+    deinterlacing where fields cannot be kept, even sides, 8-bit limited-range 4:2:0, rotation, pixel
+    aspect ratio.
+    """
+    kept = fields is not None and keeps_fields(info)
+    steps = [_tagging(tags, fields)]
+    if fields is not None and not kept:
+        steps.append("bwdif=mode=send_frame")
+    steps += _even_sides(info, 4 if kept else 2)
+    steps += _to_sdr() if info.color.is_hdr else _to_8_bit(pix_fmt, tags, kept)
+    if info.rotation:
+        steps.append(_TURNS[info.rotation])
+    aspect = _turned_aspect(info)
+    steps.append(f"setsar=sar={aspect.numerator}/{aspect.denominator}:max=65535")
+    return ",".join([*steps, "format=yuv420p"])
+
+
+def _tagging(tags: ColorTags, fields: Fields | None) -> str:
+    order = "prog" if fields is None else "tff" if fields.top_first else "bff"
+    return (
+        f"setparams=field_mode={order}:range={'pc' if tags.full_range else 'tv'}"
+        f":colorspace={tags.matrix}:color_primaries={tags.primaries}:color_trc={tags.transfer}"
+    )
+
+
+def _even_sides(info: VideoInfo, row_step: int) -> list[str]:
+    """Crop the odd column and rows that 4:2:0 cannot hold; a side of 1 becomes 2 by repeating it."""
+    width, height = max(info.width, 2), max(info.height, 2)
+    steps = []
+    if (width, height) != (info.width, info.height):
+        steps.append(f"scale={width}:{height}:flags=neighbor")
+    even = (width // 2 * 2, height // row_step * row_step)
+    if even != (width, height):
+        steps.append(f"crop={even[0]}:{even[1]}:0:0")
+    return steps
+
+
+def _to_8_bit(pix_fmt: str, tags: ColorTags, interlaced: bool) -> list[str]:
+    if pix_fmt == "yuv420p" and not tags.full_range:
+        return []
+    matrix = tags.matrix or _BT709
+    scale = f"scale=out_color_matrix={matrix}:out_range=tv:flags={_SCALE_FLAGS}"
+    return [scale + (":interl=1" if interlaced else ""), "format=yuv420p"]
+
+
+def _to_sdr() -> list[str]:
+    """PQ or HLG to BT.709 SDR, by the table of `_tone.write_cube` in ffmpeg's working folder."""
+    tagged = f"setparams=colorspace=gbr:color_primaries={_BT709}:color_trc={_BT709}:range=pc"
+    return [
+        f"scale=flags={_SCALE_FLAGS}",
+        "format=gbrp16le",
+        f"lut3d=file={TONE_TABLE}:interp=tetrahedral",
+        tagged,
+        f"scale=out_color_matrix={_BT709}:out_range=tv:flags={_SCALE_FLAGS}",
+        "format=yuv420p",
+    ]
+
+
+def _turned_aspect(info: VideoInfo) -> Fraction:
+    aspect = info.pixel_aspect if info.pixel_aspect > 0 else Fraction(1)
+    return 1 / aspect if info.rotation % 180 else aspect

@@ -1,0 +1,333 @@
+"""From scores to moments: smoothing, peaks, diversity, clip spans. NumPy only.
+
+Times are seconds of media time, scores float64; symbols in brackets are those of the pipeline document.
+"""
+
+from __future__ import annotations
+
+import bisect
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from .config import PickConfig
+from .moments import Rejection
+
+TIME_TOLERANCE = 1e-6
+"""Seconds by which two times may differ and still be equal: k / fps is not exact in binary."""
+
+GROW_LEVEL = 0.8
+"""How far up from the median to the peak the smoothed score must stay for a clip to grow."""
+
+Series = npt.NDArray[np.float64]
+Span = tuple[float, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pick:
+    """One moment: sample ``index`` is its peak, its clip is [``start``, ``end``] seconds; rank 1 is best."""
+
+    rank: int
+    index: int
+    start: float
+    end: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selection:
+    """What `select` chose: picks by rank, and every other peak, both in descending smoothed score."""
+
+    picks: tuple[Pick, ...]
+    rejections: tuple[Rejection, ...]
+
+
+def _series(times: npt.ArrayLike, values: npt.ArrayLike) -> tuple[Series, Series]:
+    """``times`` and ``values`` as float64 (n,), checked."""
+    grid, series = np.asarray(times, dtype=np.float64), np.asarray(values, dtype=np.float64)
+    if grid.ndim != 1 or grid.shape != series.shape:
+        raise ValueError(f"times are {grid.shape}, values {series.shape}; need (n,) both")
+    if not (np.isfinite(grid).all() and np.isfinite(series).all()):
+        raise ValueError("times or values hold one that is not finite")
+    if (grid[1:] <= grid[:-1]).any():
+        raise ValueError("times do not increase strictly")
+    return grid, series
+
+
+def smooth(times: npt.ArrayLike, values: npt.ArrayLike, window: float) -> Series:
+    """Mean of ``values`` over the samples within ``window`` seconds [W] of each sample.
+
+    By time, not by index; both ends of the window belong to it, to `TIME_TOLERANCE`. The window is
+    truncated at the ends of the take, and samples that are absent are absent, not zero.
+
+    Running sums are kept in fixed point, which adds exactly: windows that hold the same values, in
+    any order, have the same mean to the last bit, so a plateau stays one and no rounding makes a
+    peak on it. The price is a resolution of n * 2**-53 of the range of ``values``.
+
+    Args:
+        times: seconds, strictly increasing, shape (n,); n may be 0.
+        values: finite, shape (n,).
+        window: half width in seconds, 0 or more.
+
+    Returns:
+        float64 (n,), within [min, max] of ``values``.
+
+    Raises:
+        ValueError: shapes differ, times do not increase, or a number is not finite.
+    """
+    grid, series = _series(times, values)
+    if not (math.isfinite(window) and window >= 0):
+        raise ValueError(f"window is {window!r}; it must be 0 s or more")
+    if not len(series):
+        return series.copy()
+    low, high = float(series.min()), float(series.max())
+    if low == high:
+        return series.copy()
+    if not math.isfinite(high - low):
+        raise ValueError("the range of values is not finite")
+    # n sums of at most `levels` each stay below 2**53, where float64 division is still exact.
+    levels = 2.0 ** (53 - len(series).bit_length())
+    units = np.rint((series - low) / (high - low) * levels).astype(np.int64)
+    sums = np.zeros(len(units) + 1, dtype=np.int64)
+    np.cumsum(units, out=sums[1:])
+    reach = window + TIME_TOLERANCE
+    first = np.searchsorted(grid, grid - reach, side="left")
+    last = np.searchsorted(grid, grid + reach, side="right")
+    mean = (sums[last] - sums[first]) / (last - first)
+    return np.clip(low + mean / levels * (high - low), low, high)
+
+
+def find_peaks(smoothed: npt.ArrayLike) -> npt.NDArray[np.int64]:
+    """Indices of the local maxima, increasing.
+
+    A plateau counts once, by its middle sample (the earlier of two). The first and the last sample
+    are peaks when they are maxima, so a single sample is one, and a constant series is one plateau.
+
+    Args:
+        smoothed: shape (n,); n may be 0.
+
+    Returns:
+        int64 (p,).
+    """
+    series = np.asarray(smoothed, dtype=np.float64)
+    if not len(series):
+        return np.empty(0, dtype=np.int64)
+    steps = np.flatnonzero(series[1:] != series[:-1])
+    starts, ends = np.concatenate(([0], steps + 1)), np.concatenate((steps, [len(series) - 1]))
+    level = series[starts]
+    rises = np.concatenate(([True], level[1:] > level[:-1]))
+    falls = np.concatenate((level[1:] < level[:-1], [True]))
+    top = rises & falls
+    return ((starts[top] + ends[top]) // 2).astype(np.int64)
+
+
+@dataclass(frozen=True)
+class _Take:
+    """A checked take, with what growing a clip needs."""
+
+    times: Series
+    smoothed: Series
+    duration: float
+    median: float
+    step: float
+    """Seconds between two neighbouring samples of the grid."""
+
+
+class _Refusal(NamedTuple):
+    reason: str
+    detail: str
+
+
+def _keep_apart(times: Series, order: list[int], min_gap: float) -> tuple[list[int], dict[int, _Refusal]]:
+    """Greedily keep the peaks of ``order`` that are ``min_gap`` from every kept one."""
+    kept: list[int] = []
+    kept_times: list[float] = []
+    refused: dict[int, _Refusal] = {}
+    for index, time in zip(order, times[order].tolist(), strict=True):
+        place = bisect.bisect(kept_times, time)
+        near = min(kept_times[max(0, place - 1) : place + 1], key=lambda t: abs(t - time), default=math.inf)
+        gap = abs(near - time)
+        if gap >= min_gap - TIME_TOLERANCE:
+            kept_times.insert(place, time)
+            kept.append(index)
+        else:
+            refused[index] = _Refusal(
+                "min_gap", f"{gap:.3f} s from the better peak at {near:.3f} s; the least gap is {min_gap:g} s"
+            )
+    return kept, refused
+
+
+def _unit(vector: npt.NDArray[np.floating]) -> Series:
+    """``vector`` at length 1, or zeros, whose cosine distance to anything is 1."""
+    wide = vector.astype(np.float64)
+    norm = float(np.linalg.norm(wide))
+    return wide / norm if 0 < norm < math.inf else np.zeros_like(wide)
+
+
+def _duplicate(units: Series, unit: Series, tau: float) -> _Refusal | None:
+    """Why ``unit`` is a near duplicate of a row of ``units`` (picks by rank), or None."""
+    if tau <= 0 or not len(units):
+        return None
+    distances = 1 - units @ unit
+    nearest = int(np.argmin(distances))
+    if distances[nearest] > tau:
+        return None
+    distance = max(0.0, float(distances[nearest]))
+    return _Refusal("duplicate", f"cosine distance {distance:.4f} to rank {nearest + 1}; it must be above {tau:g}")
+
+
+def _free_gap(spans: list[Span], time: float, duration: float) -> Span | None:
+    """The stretch around ``time`` that no span of the sorted ``spans`` takes, or None inside one."""
+    place = bisect.bisect(spans, (time, math.inf))
+    before = spans[place - 1][1] if place else 0.0
+    after = spans[place][0] if place < len(spans) else duration
+    # A span shows the picture at its start but not the one at its end.
+    return (before, after) if place == 0 or before <= time else None
+
+
+def _grow(take: _Take, peak: int, gap: Span, longest: float) -> Span:
+    """The stretch around ``peak`` where the smoothed score stays above the growing level.
+
+    Each sample stands for one grid step from its time on. From the peak, the neighbour with the
+    higher score (the later of two equal ones) joins next, as long as it is above the level, inside
+    ``gap``, not beyond missing samples, and leaves the stretch no longer than ``longest``.
+    """
+    times, smoothed = take.times, take.smoothed
+    level = take.median + GROW_LEVEL * (smoothed[peak] - take.median)
+
+    def joins(index: int, neighbour: int) -> bool:
+        return bool(
+            0 <= index < len(times)
+            and smoothed[index] > level
+            and gap[0] <= times[index] < gap[1]
+            and abs(times[index] - times[neighbour]) < 1.5 * take.step
+        )
+
+    left = right = peak
+    while True:
+        sides = [i for i, near in ((left - 1, left), (right + 1, right)) if joins(i, near)]
+        if not sides:
+            break
+        best = max(sides, key=lambda i: (smoothed[i], i))
+        wider = min(left, best), max(right, best)
+        if times[wider[1]] + take.step - times[wider[0]] > longest + TIME_TOLERANCE:
+            break
+        left, right = wider
+    return float(times[left]), float(min(times[right] + take.step, gap[1]))
+
+
+def _wanted(take: _Take, peak: int, gap: Span, config: PickConfig) -> Span:
+    """The clip around ``peak`` before it is moved; never longer than the take."""
+    time = float(take.times[peak])
+    if config.clip_length is None:
+        return time - config.pre, time - config.pre + min(config.pre + config.post, take.duration)
+    shortest, longest = config.clip_length
+    start, end = _grow(take, peak, gap, longest)
+    length = min(max(shortest, min(longest, end - start)), take.duration)
+    start -= max(0.0, length - (end - start)) / 2
+    return start, start + length
+
+
+def _place(take: _Take, peak: int, spans: list[Span], config: PickConfig) -> Span | _Refusal:
+    """The clip around ``peak``, moved into the free gap it lies in, or why there is no room."""
+    time = float(take.times[peak])
+    gap = _free_gap(spans, time, take.duration)
+    if gap is None:
+        return _Refusal("overlap", "its peak lies inside the clip of a better moment")
+    start, end = _wanted(take, peak, gap, config)
+    length, room = end - start, gap[1] - gap[0]
+    if length > room + TIME_TOLERANCE:
+        return _Refusal("overlap", f"a clip of {length:.3f} s does not fit in the {room:.3f} s left free")
+    if start < gap[0]:
+        return gap[0], min(gap[0] + length, gap[1])
+    if end > gap[1]:
+        return max(gap[1] - length, gap[0]), gap[1]
+    return start, end
+
+
+def _choose(
+    take: _Take, order: list[int], embedding: npt.NDArray[np.floating], config: PickConfig
+) -> tuple[list[Pick], dict[int, _Refusal]]:
+    """Greedily pick from ``order`` what is no near duplicate and has room, up to ``config.top``."""
+    picks: list[Pick] = []
+    spans: list[Span] = []
+    refused: dict[int, _Refusal] = {}
+    kept = "1 better moment was" if config.top == 1 else f"{config.top} better moments were"
+    full = _Refusal("top_k", f"{kept} already kept")
+    units = np.zeros((min(config.top, len(order)), embedding.shape[1]))
+    for index in order:
+        if len(picks) == config.top:
+            refused[index] = full
+            continue
+        unit = _unit(embedding[index])
+        verdict = _duplicate(units[: len(picks)], unit, config.diversity) or _place(take, index, spans, config)
+        if isinstance(verdict, _Refusal):
+            refused[index] = verdict
+            continue
+        units[len(picks)] = unit
+        bisect.insort(spans, verdict)
+        picks.append(Pick(rank=len(picks) + 1, index=index, start=verdict[0], end=verdict[1]))
+    return picks, refused
+
+
+def select(
+    times: npt.ArrayLike,
+    smoothed: npt.ArrayLike,
+    embedding: npt.NDArray[np.floating],
+    duration: float,
+    config: PickConfig | None = None,
+) -> Selection:
+    """Pick the best moments of a take and place their clips.
+
+    In descending smoothed score, the earlier of equals first: a peak is kept when it is ``min_gap``
+    [Delta] from every kept one. Then, in the same order over those, a peak becomes a pick when its
+    cosine distance to every pick is above ``diversity`` [tau], until there are ``top`` [K]. A tau of
+    0 switches that check off, so exact duplicates pass too; an embedding that is zero or not finite
+    is at distance 1 from all.
+
+    A clip is [peak - pre, peak + post], or grown with ``clip_length`` (see `_grow`; one that is too
+    short is widened equally on both sides). It is moved, not shortened, to fit in the take and
+    between the clips already placed; a take shorter than the clip is taken whole. A peak without
+    such room is rejected as ``overlap``. Neither that nor a duplicate costs a place.
+
+    Args:
+        times: seconds, strictly increasing, within [0, duration], shape (n,); n may be 0.
+        smoothed: smoothed score, shape (n,).
+        embedding: any float dtype, shape (n, d); only the rows of peaks are read.
+        duration: end of the last frame in seconds.
+        config: defaults to ``PickConfig()``.
+
+    Returns:
+        The picks, and every other peak with its reason: ``min_gap``, ``duplicate``, ``top_k`` or ``overlap``.
+
+    Raises:
+        ValueError: shapes do not fit, times leave [0, duration], or a number is not finite.
+    """
+    config = config or PickConfig()
+    grid, series = _series(times, smoothed)
+    if embedding.ndim != 2 or len(embedding) != len(grid):
+        raise ValueError(f"embedding has shape {embedding.shape}; need ({len(grid)}, d)")
+    if not len(grid):
+        return Selection(picks=(), rejections=())
+    if not 0 <= grid[0] <= grid[-1] <= duration < math.inf:
+        raise ValueError(f"times span {grid[0]} to {grid[-1]} s; they must lie in 0 to {duration} s")
+    peaks = find_peaks(series)
+    order = peaks[np.argsort(-series[peaks], kind="stable")].tolist()
+    step = float(np.diff(grid).min()) if len(grid) > 1 else 0.0
+    take = _Take(grid, series, float(duration), float(np.median(series)), step)
+    apart, crowded = _keep_apart(grid, order, config.min_gap)
+    picks, refused = _choose(take, apart, embedding, config)
+    refused |= crowded
+    rejections = (
+        Rejection(
+            peak_s=float(grid[i]),
+            score_smooth=float(series[i]),
+            reason=refused[i].reason,
+            detail=refused[i].detail,
+        )
+        for i in order
+        if i in refused
+    )
+    return Selection(picks=tuple(picks), rejections=tuple(rejections))

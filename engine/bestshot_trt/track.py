@@ -1,0 +1,218 @@
+"""The score track: every sample's time, measures, score and embedding, as one Parquet file."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from . import records
+from .errors import InputError, shown
+from .files import whole_file
+from .moments import Backend, Decode, Machine, Program, Source
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+SCHEMA = "bestshot-trt/track"
+VERSION = 1
+META_KEY = b"bestshot-trt"
+
+COLUMNS = {
+    "time_s": "times",
+    "pts": "pts",
+    "sharpness": "sharpness",
+    "exposure_penalty": "exposure_penalty",
+    "aesthetic": "aesthetic",
+    "prompt_similarity": "prompt_similarity",
+    "score": "score",
+    "score_smooth": "score_smooth",
+    "embedding": "embedding",
+    "contrast": "contrast",
+    "colourfulness": "colourfulness",
+}
+"""Column of the file -> field of `Track`, in the file's order."""
+
+ROW_GROUP = 8192
+"""Samples per row group; several let Parquet decode the embeddings of one file on several cores."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrackMeta:
+    """Where a track comes from and how it was made; kept in the file's schema metadata."""
+
+    created_by: Program
+    source: Source
+    duration: Fraction
+    """End of the last frame in media time, exact; ``source.duration_s`` is the same as a float."""
+    analyze: dict[str, Any]
+    """Settings of `config.AnalyzeConfig`, as `moments.plain` gives them."""
+    model: str
+    backend: Backend
+    machine: Machine
+    decode: Decode
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Track:
+    """One take, sampled: arrays over its n samples, in time order.
+
+    Raises:
+        ValueError: dtype, rank or length does not fit, times do not increase strictly or leave the
+            take, a sharpness is negative, or a value is not finite. The embedding's values are not
+            looked at: there can be 100 million.
+    """
+
+    times: npt.NDArray[np.float64]
+    """Seconds of media time (n,)."""
+    pts: npt.NDArray[np.int64]
+    """pts of the picture on screen at that time (n,)."""
+    sharpness: npt.NDArray[np.float32]
+    exposure_penalty: npt.NDArray[np.float32]
+    contrast: npt.NDArray[np.float32]
+    colourfulness: npt.NDArray[np.float32]
+    aesthetic: npt.NDArray[np.float32]
+    prompt_similarity: npt.NDArray[np.float32]
+    """NaN throughout when there was no prompt."""
+    score: npt.NDArray[np.float32]
+    score_smooth: npt.NDArray[np.float32]
+    embedding: npt.NDArray[np.float32]
+    """(n, d), d at least 1."""
+    meta: TrackMeta
+
+    def __post_init__(self) -> None:
+        for name in COLUMNS.values():
+            self._check_array(name)
+        if (self.times[1:] <= self.times[:-1]).any():
+            raise ValueError("times do not increase strictly")
+        if len(self) and not 0 <= self.times[0] <= self.times[-1] <= float(self.meta.duration):
+            span = f"{self.times[0]:g} to {self.times[-1]:g}"
+            raise ValueError(f"times span {span} s; they must lie in 0 to {float(self.meta.duration):g} s")
+        if (self.sharpness < 0).any():
+            raise ValueError("sharpness holds a value below 0; a variance cannot be")
+
+    def _check_array(self, name: str) -> None:
+        array = getattr(self, name)
+        dtype = {"times": np.float64, "pts": np.int64}.get(name, np.float32)
+        rank = 2 if name == "embedding" else 1
+        if array.dtype != dtype or array.ndim != rank or len(array) != len(self.times) or 0 in array.shape[1:]:
+            need = f"{np.dtype(dtype)} ({len(self.times)},{' d' if rank == 2 else ''})"
+            raise ValueError(f"{name} is {array.dtype} {array.shape}; need {need}")
+        if name == "embedding" or (name == "prompt_similarity" and np.isnan(array).all()):
+            return
+        if not np.isfinite(array).all():
+            raise ValueError(f"{name} holds a value that is not finite")
+
+    def __len__(self) -> int:
+        return len(self.times)
+
+
+def _schema(width: int, meta: bytes) -> pa.Schema:
+    """The file's columns. Only the prompt similarity may be null, which is faster to read too."""
+    import pyarrow as pa
+
+    types = {
+        "time_s": pa.float64(),
+        "pts": pa.int64(),
+        "embedding": pa.list_(pa.field("element", pa.float32(), nullable=False), width),
+    }
+    fields = [
+        pa.field(column, types.get(column, pa.float32()), nullable=column == "prompt_similarity") for column in COLUMNS
+    ]
+    return pa.schema(fields, metadata={META_KEY: meta})
+
+
+def write_track(track: Track, path: Path) -> None:
+    """Write ``track`` as Parquet, whole or not at all.
+
+    The embeddings are stored as they are, since floats of a network hardly compress; the other
+    columns are compressed with zstd.
+
+    Raises:
+        ExportError: the file cannot be written.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    schema = _schema(track.embedding.shape[1], records.dumps(track.meta, SCHEMA, VERSION).encode())
+    columns = []
+    for field in schema:
+        array = getattr(track, COLUMNS[field.name])
+        if field.name == "embedding":
+            flat = pa.array(np.ascontiguousarray(array).reshape(-1))
+            columns.append(pa.FixedSizeListArray.from_arrays(flat, type=field.type))
+        else:
+            columns.append(pa.array(array, type=field.type, from_pandas=field.nullable))
+    with whole_file(path) as temporary, temporary.open("wb") as file:
+        pq.write_table(
+            pa.Table.from_arrays(columns, schema=schema),
+            file,
+            row_group_size=ROW_GROUP,
+            use_dictionary=False,
+            write_statistics=["time_s", "pts"],
+            compression={**dict.fromkeys(COLUMNS, "zstd"), "embedding": "none"},
+        )
+
+
+def _read_table(path: Path) -> pa.Table:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        # As bytes, since pyarrow refuses a str path whose bytes are not UTF-8.
+        with pa.OSFile(os.fsencode(path)) as source:
+            if META_KEY not in (pq.read_schema(source).metadata or {}):
+                raise InputError(f"{shown(path)}: a Parquet file, but not a score track of bestshot-trt")
+            # read_table decodes the row groups side by side, which ParquetFile.read does not.
+            return pq.read_table(source)
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
+        raise InputError(f"{shown(path)}: cannot be read as a score track: {reason}") from error
+
+
+def _check_schema(table: pa.Table, path: Path) -> None:
+    """Raise `InputError` unless ``table`` has all columns, in their types, with values."""
+    import pyarrow as pa
+
+    for column in COLUMNS:
+        if column not in table.column_names:
+            raise InputError(f"{shown(path)}: column {column} is missing")
+    kind = table.schema.field("embedding").type
+    width = kind.list_size if pa.types.is_fixed_size_list(kind) else 1
+    for want in _schema(width, b""):
+        found = table.schema.field(want.name)
+        if found.type != want.type:
+            raise InputError(f"{shown(path)}: column {want.name} is {found.type}; it must be {want.type}")
+        if not want.nullable and table.column(want.name).null_count:
+            raise InputError(f"{shown(path)}: column {want.name} has empty cells")
+
+
+def _matrix(column: pa.ChunkedArray) -> npt.NDArray[np.float32]:
+    """A column of fixed size lists as (n, d), without a copy when it is one chunk."""
+    parts = [chunk.flatten().to_numpy() for chunk in column.chunks]
+    flat = parts[0] if len(parts) == 1 else np.concatenate([*parts, np.empty(0, np.float32)])
+    return flat.reshape(len(column), column.type.list_size)
+
+
+def read_track(path: Path) -> Track:
+    """Read what `write_track` wrote. The arrays may be read-only.
+
+    Raises:
+        InputError: the file is missing, damaged, or not a score track this version reads.
+    """
+    table = _read_table(path)
+    meta = records.loads(TrackMeta, table.schema.metadata[META_KEY], SCHEMA, VERSION, shown(path))
+    _check_schema(table, path)
+    arrays: dict[str, npt.NDArray[Any]] = {
+        COLUMNS[name]: _matrix(table.column(name)) if name == "embedding" else table.column(name).to_numpy()
+        for name in COLUMNS
+    }
+    try:
+        return Track(**arrays, meta=meta)
+    except ValueError as error:
+        raise InputError(f"{shown(path)}: {error}") from error
