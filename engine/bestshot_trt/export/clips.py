@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -57,7 +58,7 @@ class _Span:
 
     @property
     def ticks(self) -> int:
-        return self.end - self.start
+        return max(1, self.end - self.start)
 
     def seconds(self, tick: int) -> Fraction:
         return Fraction(tick, self.timescale)
@@ -128,6 +129,7 @@ def _encode(
     first = next(pictures, None)
     if first is None:
         raise ExportError(f"{shown(path)}: no picture can be decoded from {float(span.seconds(span.start)):g} s on")
+    info = dataclasses.replace(info, width=first.width, height=first.height)
     fields = _fields(info) if info.interlaced else None
     pix_fmt = carrier_format(first)
     command = clip_command(

@@ -165,18 +165,18 @@ def _place_pictures(entry: SheetEntry, width: int) -> list[_Box]:
     rows, columns = entry.pictures[main].shape[:2]
     aspect = min(max(columns / rows, 0.2), 8.0)
     if not others:
-        height = min(round(width / aspect), _TALLEST_PICTURE)
+        height = min(math.floor(width / aspect), _TALLEST_PICTURE)
         wide = min(round(height * aspect), width)
         return [_Box(main, (width - wide) // 2, 0, wide, height)]
     if aspect < 1:
         order = sorted([main, *others])
-        height = min(round((width - _GAP * len(others)) / (aspect * len(order))), _TALLEST_PICTURE)
+        height = min(math.floor((width - _GAP * len(others)) / (aspect * len(order))), _TALLEST_PICTURE)
         wide = math.floor(height * aspect)
         left = (width - wide * len(order) - _GAP * len(others)) // 2
         return [_Box(index, left + n * (wide + _GAP), 0, wide, height) for n, index in enumerate(order)]
-    height = min(round((width - _GAP + _GAP * aspect / 2) / (1.5 * aspect)), _TALLEST_PICTURE)
-    wide, small = round(height * aspect), (height - _GAP) // 2
-    beside = round(small * aspect)
+    height = min(math.floor((width - _GAP + _GAP * aspect / 2) / (1.5 * aspect)), _TALLEST_PICTURE)
+    wide, small = math.floor(height * aspect), (height - _GAP) // 2
+    beside = math.floor(small * aspect)
     left = max(0, (width - wide - _GAP - beside) // 2)
     boxes = [_Box(main, left, 0, wide, height)]
     return boxes + [
