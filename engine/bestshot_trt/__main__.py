@@ -1,0 +1,5 @@
+"""``python -m bestshot_trt`` is ``bestshot-trt``."""
+
+from .cli import main
+
+main()
