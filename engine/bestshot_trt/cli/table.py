@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..errors import shown
 from ..moments import MomentsDocument
 from ..track import Track, TrackMeta
 from .exits import say
+
+if TYPE_CHECKING:
+    from ..demo import Finding
+    from ..doctor import Check
 
 _COLUMNS = ("rank", "peak", "from", "to", "score", "sharp", "exposure", "aesthetic", "clip")
 
@@ -74,3 +79,24 @@ def print_track(track: Track, path: Path, *, quiet: bool) -> None:
     if not quiet:
         meta = track.meta
         print(f"{shown(path)}: {len(track)} samples of {meta.source.duration_s:.1f} s, model {meta.model}")
+
+
+def print_findings(findings: list[Finding]) -> bool:
+    """Print which planted moments were found; returns whether all were."""
+    for finding in findings:
+        planted = finding.planted
+        verdict = "found " if finding.found else "MISSED"
+        span = f"{clock(planted.start_s)} to {clock(planted.end_s)}"
+        print(f"{verdict}  {span}  {planted.expect:9}  {planted.name}: {finding.detail}")
+    found = sum(finding.found for finding in findings)
+    print(f"{found} of {len(findings)} planted stretches came out as they should")
+    return found == len(findings)
+
+
+def print_checks(checks: list[Check]) -> None:
+    """Print what this machine can do, one line each, with what to install for more."""
+    width = max(len(check.name) for check in checks)
+    for check in checks:
+        mark = {True: "ok", False: "no", None: "  "}[check.ok]
+        hint = f"  ({check.hint})" if check.hint else ""
+        print(f"{mark}  {check.name:{width}}  {check.value}{hint}")

@@ -1,0 +1,185 @@
+"""`bestshot-trt doctor` says what works here, and why not where it does not."""
+
+import ctypes
+import importlib
+import sys
+import types
+
+import pytest
+
+from bestshot_trt import doctor
+from bestshot_trt.doctor import REQUIRED, Check, inspect, is_healthy
+
+# The package's public function of the same name hides the folder from a plain import.
+export = importlib.import_module("bestshot_trt.export")
+
+
+def by_name(checks):
+    return {check.name: check for check in checks}
+
+
+@pytest.fixture(scope="module")
+def here():
+    return inspect()
+
+
+@pytest.fixture
+def instant(monkeypatch):
+    """Encoders are taken to work, so that a test of something else need not wait for them."""
+    monkeypatch.setattr(export, "prove_encoder", lambda name: None)
+
+
+def unimportable(monkeypatch, *names):
+    for name in names:
+        monkeypatch.setitem(sys.modules, name, None)
+
+
+def test_this_machine_is_healthy(here):
+    assert is_healthy(here)
+
+
+def test_names_are_unique_and_texts_are_one_line(here):
+    assert len(by_name(here)) == len(here)
+    for check in here:
+        assert check.value
+        assert all(text.isprintable() for text in (check.name, check.value, check.hint))
+
+
+def test_whatever_does_not_work_has_a_hint(here):
+    assert [check.name for check in here if check.ok is False and not check.hint] == []
+
+
+def test_it_does_not_suggest_a_gpu_path_that_is_not_there(here):
+    assert "not in this version" in by_name(here)["backend gpu"].value
+    assert "none only" in by_name(here)["models"].value
+
+
+def test_long_reasons_become_one_line():
+    check = Check("encoder x", False, "first\n  second\tthird\x1b[31m", "do\nthis")
+    assert check.value == "first second third\\x1b[31m"
+    assert check.hint == "do this"
+
+
+@pytest.mark.parametrize("name", REQUIRED)
+def test_each_required_check_decides(here, name):
+    without = [check for check in here if check.name != name]
+    assert not is_healthy(without)
+    assert not is_healthy([*without, Check(name, False, "broken", "repair it")])
+
+
+def test_a_broken_encoder_is_unhealthy_and_says_why(monkeypatch):
+    def prove(name):
+        return "Unknown encoder\n'libx264'" if name == "libx264" else None
+
+    monkeypatch.setattr(export, "prove_encoder", prove)
+    checks = inspect()
+    broken = by_name(checks)["encoder libx264"]
+    assert (broken.ok, broken.value) == (False, "Unknown encoder 'libx264'")
+    assert broken.hint
+    assert not is_healthy(checks)
+
+
+def test_an_encoder_that_is_not_needed_does_not_make_it_unhealthy(monkeypatch):
+    monkeypatch.setattr(export, "prove_encoder", lambda name: None if name == "libx264" else "Cannot load libcuda.so.1")
+    checks = inspect()
+    assert by_name(checks)["encoder h264_nvenc"].value == "Cannot load libcuda.so.1"
+    assert "not needed" in by_name(checks)["encoder h264_nvenc"].hint
+    assert is_healthy(checks)
+
+
+def test_a_machine_without_gpu_gets_hints_and_stays_healthy(instant, monkeypatch):
+    def missing(name):
+        raise OSError(f"{name}: cannot open shared object file")
+
+    unimportable(monkeypatch, "pynvml", "nvidia")
+    monkeypatch.setattr(ctypes, "CDLL", missing)
+    monkeypatch.setenv("PATH", "")
+    checks = inspect()
+    for name in ("gpu", "NVDEC", "NVENC", "DALI"):
+        assert by_name(checks)[name].ok is False
+        assert by_name(checks)[name].hint
+    assert 'pip install "bestshot-trt[gpu]"' in by_name(checks)["DALI"].hint
+    assert is_healthy(checks)
+
+
+class FakeNvmlError(Exception):
+    pass
+
+
+def fake_nvml(monkeypatch, **calls):
+    module = types.ModuleType("pynvml")
+    module.NVMLError = FakeNvmlError
+    vars(module).update(
+        nvmlInit=lambda: None,
+        nvmlShutdown=lambda: None,
+        nvmlDeviceGetCount=lambda: 2,
+        nvmlDeviceGetHandleByIndex=lambda index: index,
+        nvmlDeviceGetName=lambda handle: f"Card {handle}".encode(),
+        nvmlSystemGetDriverVersion=lambda: "999.1",
+    )
+    vars(module).update(calls)
+    monkeypatch.setitem(sys.modules, "pynvml", module)
+
+
+def test_every_gpu_is_named_with_its_driver(instant, monkeypatch):
+    fake_nvml(monkeypatch)
+    assert by_name(inspect())["gpu"] == Check("gpu", True, "Card 0, driver 999.1; Card 1, driver 999.1")
+
+
+def test_nvml_without_a_driver_is_no_gpu(instant, monkeypatch):
+    def fail():
+        raise FakeNvmlError("Driver Not Loaded")
+
+    fake_nvml(monkeypatch, nvmlInit=fail)
+    monkeypatch.setenv("PATH", "")
+    assert by_name(inspect())["gpu"].ok is False
+
+
+def test_installed_gpu_packages_are_told_from_missing_ones(tmp_path, instant, monkeypatch):
+    (tmp_path / "cupy").mkdir()
+    (tmp_path / "cupy" / "__init__.py").write_text("raise AssertionError('must not be imported')")
+    monkeypatch.syspath_prepend(tmp_path)
+    importlib.invalidate_caches()
+    assert by_name(inspect())["CuPy"] == Check("CuPy", True, "installed")
+
+
+def test_no_pyav_is_unhealthy_with_a_pip_line(instant, monkeypatch):
+    unimportable(monkeypatch, "av")
+    checks = inspect()
+    assert by_name(checks)["decoder h264"].ok is False
+    assert "pip install" in by_name(checks)["PyAV"].hint
+    assert not is_healthy(checks)
+
+
+def test_a_decoder_that_is_not_there_is_missing(instant, monkeypatch):
+    monkeypatch.setitem(doctor.DECODERS, "prores", ("no_such_decoder",))
+    checks = inspect()
+    assert by_name(checks)["decoder prores"].value == "missing"
+    assert "H.264" in by_name(checks)["decoder prores"].hint
+    assert is_healthy(checks)
+
+
+def test_no_ffmpeg_is_reported(tmp_path, monkeypatch):
+    monkeypatch.setenv("IMAGEIO_FFMPEG_EXE", str(tmp_path / "nothing"))
+    checks = inspect()
+    assert by_name(checks)["ffmpeg"].ok is False
+    assert "IMAGEIO_FFMPEG_EXE" in by_name(checks)["ffmpeg"].hint
+    assert not is_healthy(checks)
+
+
+def test_a_folder_that_takes_no_files_is_unhealthy(instant, monkeypatch):
+    def refuse(**_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(doctor.tempfile, "TemporaryFile", refuse)
+    checks = inspect()
+    assert by_name(checks)["folder"].ok is False
+    assert "Permission denied" in by_name(checks)["folder"].value
+    assert not is_healthy(checks)
+
+
+def test_a_full_disk_gets_a_hint(instant, monkeypatch):
+    monkeypatch.setattr(doctor.shutil, "disk_usage", lambda path: types.SimpleNamespace(free=10 << 20))
+    folder = by_name(inspect())["folder"]
+    assert folder.ok
+    assert "free some space" in folder.hint
