@@ -118,26 +118,17 @@ class Machine:
 
     @classmethod
     def here(cls) -> Machine:
-        """This machine. Libraries are not imported for it; one that is not installed is left out."""
-        from importlib import metadata
+        """This machine, with the libraries that an analysis has loaded by then anyway."""
+        import av
+        import cv2
+        import numpy
 
-        versions = {}
-        for name, packages in {
-            "numpy": ("numpy",),
-            "av": ("av",),
-            "opencv": ("opencv-python-headless", "opencv-python", "opencv-contrib-python"),
-        }.items():
-            for package in packages:
-                try:
-                    versions[name] = metadata.version(package)
-                    break
-                except metadata.PackageNotFoundError:
-                    continue
+        libraries = {"numpy": numpy, "av": av, "opencv": cv2}
         return cls(
             python=platform.python_version(),
             platform=platform.platform(),
             cpu_count=os.cpu_count() or 1,
-            versions=versions,
+            versions={name: str(library.__version__) for name, library in libraries.items()},
         )
 
 
