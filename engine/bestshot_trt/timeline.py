@@ -92,11 +92,15 @@ def smooth(times: npt.ArrayLike, values: npt.ArrayLike, window: float) -> Series
     units = np.rint((series - low) / (high - low) * levels).astype(np.int64)
     sums = np.zeros(len(units) + 1, dtype=np.int64)
     np.cumsum(units, out=sums[1:])
-    reach = window + TIME_TOLERANCE
-    first = np.searchsorted(grid, grid - reach, side="left")
-    last = np.searchsorted(grid, grid + reach, side="right")
+    first, last = _windows(grid, window)
     mean = (sums[last] - sums[first]) / (last - first)
     return np.clip(low + mean / levels * (high - low), low, high)
+
+
+def _windows(grid: Series, window: float) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    """The samples [first, last) within ``window`` seconds of each sample."""
+    reach = window + TIME_TOLERANCE
+    return np.searchsorted(grid, grid - reach, side="left"), np.searchsorted(grid, grid + reach, side="right")
 
 
 def find_peaks(smoothed: npt.ArrayLike) -> npt.NDArray[np.int64]:
@@ -121,6 +125,32 @@ def find_peaks(smoothed: npt.ArrayLike) -> npt.NDArray[np.int64]:
     falls = np.concatenate((level[1:] < level[:-1], [True]))
     top = rises & falls
     return ((starts[top] + ends[top]) // 2).astype(np.int64)
+
+
+def _best_of_equal_windows(
+    peaks: npt.NDArray[np.int64], grid: Series, score: Series, window: float
+) -> npt.NDArray[np.int64]:
+    """``peaks``, each moved to the best raw score among neighbours whose windows hold the same samples.
+
+    In a take shorter than the window, or between two long gaps, the mean is the same at many samples
+    and does not tell which is best: the middle of that plateau may well be the worst. Equal scores go
+    to their middle, the earlier of two.
+    """
+    first, last = _windows(grid, window)
+
+    def twins(one: int, other: int) -> bool:
+        return bool(first[one] == first[other] and last[one] == last[other])
+
+    moved = []
+    for peak in peaks.tolist():
+        left = right = peak
+        while left > 0 and twins(left - 1, peak):
+            left -= 1
+        while right + 1 < len(grid) and twins(right + 1, peak):
+            right += 1
+        best = left + np.flatnonzero(score[left : right + 1] == score[left : right + 1].max())
+        moved.append(best[(len(best) - 1) // 2])
+    return np.array(moved, dtype=np.int64)
 
 
 @dataclass(frozen=True)
@@ -278,6 +308,8 @@ def select(
     embedding: npt.NDArray[np.floating],
     duration: float,
     config: PickConfig | None = None,
+    *,
+    score: npt.ArrayLike | None = None,
 ) -> Selection:
     """Pick the best moments of a take and place their clips.
 
@@ -298,6 +330,7 @@ def select(
         embedding: any float dtype, shape (n, d); only the rows of peaks are read.
         duration: end of the last frame in seconds.
         config: defaults to ``PickConfig()``.
+        score: raw score, shape (n,); decides among samples whose smoothing windows are the same.
 
     Returns:
         The picks, and every other peak with its reason: ``min_gap``, ``duplicate``, ``top_k`` or ``overlap``.
@@ -314,6 +347,8 @@ def select(
     if not 0 <= grid[0] <= grid[-1] <= duration < math.inf:
         raise ValueError(f"times span {grid[0]} to {grid[-1]} s; they must lie in 0 to {duration} s")
     peaks = find_peaks(series)
+    if score is not None:
+        peaks = _best_of_equal_windows(peaks, grid, _series(grid, score)[1], config.window)
     order = peaks[np.argsort(-series[peaks], kind="stable")].tolist()
     step = float(np.diff(grid).min()) if len(grid) > 1 else 0.0
     take = _Take(grid, series, float(duration), float(np.median(series)), step)

@@ -363,3 +363,21 @@ def test_an_empty_take_has_no_moments():
 def test_takes_that_do_not_fit_are_refused(times, embedding, duration, message):
     with pytest.raises(ValueError, match=message):
         timeline.select(times, [1.0, 2.0], embedding, duration)
+
+
+def test_a_take_shorter_than_the_window_is_decided_by_its_raw_score() -> None:
+    times = np.arange(8) / 3
+    score = np.array([1.29, 0.99, 0.76, -0.08, 0.09, 0.87, 1.14, 1.28])
+    smoothed = timeline.smooth(times, score, 2.0)
+    chosen = timeline.select(times, smoothed, np.eye(8, dtype=np.float32), 2.38, score=score)
+    # Samples 1 to 6 all have the whole take in their window; of these, 6 has the best score.
+    assert [pick.index for pick in chosen.picks] == [6]
+
+
+def test_raw_scores_do_not_move_peaks_of_windows_that_differ() -> None:
+    times = np.arange(300) / 3
+    score = np.random.default_rng(5).random(300)
+    smoothed = timeline.smooth(times, score, 2.0)
+    embedding = np.eye(300, dtype=np.float32)
+    with_score = timeline.select(times, smoothed, embedding, 100.0, score=score)
+    assert with_score == timeline.select(times, smoothed, embedding, 100.0)
