@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
+import sys
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import pytest
 
-REPOSITORY = Path(__file__).resolve().parent.parent
+TESTS = Path(__file__).resolve().parent
+REPOSITORY = TESTS.parent
 
 
 def media_root() -> Path:
     """The folder of real footage: BESTSHOT_MEDIA, or ``shared/media`` beside the checkout."""
     return Path(os.environ.get("BESTSHOT_MEDIA") or REPOSITORY.parent / "shared" / "media")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A test that takes ``recording`` runs on every real video, by its folder and name."""
+    if "recording" in metafunc.fixturenames:
+        root = media_root()
+        files = sorted(path for kind in ("fixtures", "hostile") for path in root.glob(f"{kind}/*.*"))
+        missing = pytest.param(root, marks=pytest.mark.skip(f"no real footage at {root}; set BESTSHOT_MEDIA"))
+        metafunc.parametrize("recording", files or [missing], ids=lambda path: path.name)
 
 
 @pytest.fixture(scope="session")
@@ -22,3 +36,21 @@ def media() -> Path:
     if not root.is_dir():
         pytest.skip(f"no real footage at {root}; set BESTSHOT_MEDIA to run this test")
     return root
+
+
+@pytest.fixture(scope="session")
+def clips() -> ModuleType:
+    """``clips.py`` beside this file: makes clips, and tells what a full decode gives of a file."""
+    spec = importlib.util.spec_from_file_location("clips", TESTS / "clips.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["clips"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def clip(clips: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Makes clips: ``clip(options of ffmpeg, suffix, size=..., rate=..., seconds=...)`` gives a path."""
+    return clips.ClipMaker(tmp_path_factory.mktemp("clips"))

@@ -6,6 +6,8 @@
 """
 
 import importlib
+import sys
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from ._version import __version__
@@ -69,6 +71,17 @@ _HOMES = {
     "pipeline": ("analyze", "export", "pick", "run"),
     "track": ("Track", "read_track", "write_track"),
 }
+
+
+class _Package(ModuleType):
+    """Keeps ``export`` the step: importing the subpackage of that name would put itself in its place."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not (name == "export" and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
 
 
 def __getattr__(name: str) -> Any:

@@ -49,4 +49,11 @@ class ExportError(BestshotError):
 
 def shown(path: object) -> str:
     """``path`` as text that stays on one line and prints anywhere: control and stray bytes escaped."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(path))
+    return "".join(c if c.isprintable() else _escaped(c) for c in str(path))
+
+
+def _escaped(character: str) -> str:
+    # A byte of a file name that is not UTF-8 is a lone surrogate in Python; show the byte.
+    if "\udc80" <= character <= "\udcff":
+        return f"\\x{ord(character) - 0xDC00:02x}"
+    return character.encode("unicode_escape").decode()

@@ -1,14 +1,88 @@
-"""Writing files so that a reader sees the whole of one or nothing of it."""
+"""Writing files so that a reader sees the whole of one or nothing of it, and asking before opening any."""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
+import stat
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from .errors import ExportError
+from .errors import ExportError, InputError, shown
+
+_ADVICE = {
+    errno.ENOSPC: "free some space, or write elsewhere with -o",
+    errno.EDQUOT: "free some space, or write elsewhere with -o",
+    errno.EFBIG: "raise the limit on file sizes, or write elsewhere with -o",
+    errno.ENAMETOOLONG: "give a shorter name with -o",
+}
+
+
+def check_regular(path: Path) -> None:
+    """Refuse what is not a regular file, before opening it: a pipe would wait, a device never end.
+
+    Raises:
+        InputError: missing, a folder, a pipe or a device.
+    """
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        raise InputError(f"{shown(path)}: no such file; check the path") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{shown(path)}: cannot be opened: {reason}") from error
+    if stat.S_ISDIR(mode):
+        raise InputError(f"{shown(path)}: is a folder; name one file in it")
+    if not stat.S_ISREG(mode):
+        raise InputError(f"{shown(path)}: is a pipe or device; save it as a regular file first")
+
+
+def check_folder(folder: Path) -> None:
+    """Create ``folder`` and prove that it takes a file, before any long work.
+
+    Raises:
+        ExportError: it is a file, or cannot be created or written to.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise ExportError(f"{shown(folder)}: is a file, not a folder; name another folder with -o")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+
+
+@contextlib.contextmanager
+def claimed(folder: Path) -> Iterator[None]:
+    """Hold ``folder`` against other runs while the block lasts; the claim leaves no file and dies with the process.
+
+    Where the system or the disk knows no such locks, nothing is held.
+
+    Raises:
+        ExportError: another run holds it.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        yield
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise ExportError(
+            f"{shown(folder)}: another run is writing there; wait for it, or name another folder with -o"
+        ) from None
+    except OSError:
+        pass
+    try:
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _fsync(path: Path) -> None:
@@ -17,6 +91,11 @@ def _fsync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _unwritable(path: Path, error: OSError) -> ExportError:
+    advice = _ADVICE.get(error.errno or 0, "write elsewhere with -o")
+    return ExportError(f"{shown(path)}: cannot be written: {error.strerror or error}; {advice}")
 
 
 @contextlib.contextmanager
@@ -29,18 +108,21 @@ def whole_file(path: Path) -> Iterator[Path]:
     Raises:
         ExportError: the folder or the disk does not take the file.
     """
-    temporary = path.with_name(f".{path.stem[:80]}.{secrets.token_hex(4)}.part{path.suffix}")
+    # Cut short, so that with what is added it stays within a name's 255 bytes.
+    temporary = path.with_name(f".{path.stem[:20]}.{secrets.token_hex(4)}.part{path.suffix[:20]}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
         _fsync(temporary)
         temporary.replace(path)
-        _fsync(path.parent)
     except OSError as error:
-        raise ExportError(f"{path}: cannot be written: {error.strerror or error}") from error
+        raise _unwritable(path, error) from error
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+    # Some network and FUSE disks cannot sync a folder; the file itself is whole by now.
+    with contextlib.suppress(OSError):
+        _fsync(path.parent)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -15,15 +15,15 @@ from .backends import Backend, open_backend
 from .config import AnalyzeConfig, Config, PickConfig
 from .decode import probe
 from .errors import DecodeError, shown
-from .frames import DecodeReport, FrameBatch, VideoInfo
+from .files import check_regular
+from .frames import DecodeReport, VideoInfo
 from .moments import Decode, Machine, Moment, MomentsDocument, Program, Source, Video
 from .progress import Progress, silent
+from .samples import Samples
 from .source import fingerprint
 from .track import Track, TrackMeta, read_track, write_track
 
 PROGRAM = Program(name="bestshot-trt", version=__version__)
-_SHORTFALL_S = 1.0
-_SHORTFALL_SHARE = 0.02
 
 
 def analyze(path: str | Path, config: Config | None = None, progress: Progress = silent) -> Track:
@@ -39,65 +39,13 @@ def analyze(path: str | Path, config: Config | None = None, progress: Progress =
     backend = open_backend(config.analyze)
     info = probe(Path(path))
     report = DecodeReport()
-    samples = _Samples(backend)
+    samples = Samples(backend)
     for batch in backend.decoder.batches(info, config.analyze, report):
         samples.add(batch)
         progress("analyze", float(batch.times[-1]), info.duration_claim)
-    if not samples.times:
+    if not len(samples):
         raise DecodeError(f"{shown(path)}: none of its pictures can be decoded; the file is damaged")
-    _note_shortfall(info, report)
     return rescore(samples.track(_meta(info, config.analyze, backend, report)), config)
-
-
-class _Samples:
-    """Collects what is measured, batch by batch: all that is kept of a picture."""
-
-    def __init__(self, backend: Backend) -> None:
-        self._backend = backend
-        self.times: list[npt.NDArray[np.float64]] = []
-        self._pts: list[npt.NDArray[np.int64]] = []
-        self._measures: list[npt.NDArray[np.float32]] = []
-        self._embeddings: list[npt.NDArray[np.float32]] = []
-
-    def add(self, batch: FrameBatch) -> None:
-        from bestshot_kernels.frame_stats import contrast, exposure_penalty
-
-        stats = self._backend.measure(batch.pixels)
-        columns = (
-            stats.laplacian_variance,
-            exposure_penalty(stats.histogram),
-            contrast(stats.histogram),
-            stats.colourfulness,
-        )
-        self._measures.append(np.stack(columns, axis=1).astype(np.float32))
-        self._embeddings.append(self._backend.embedder.embed(batch.pixels))
-        self.times.append(batch.times)
-        self._pts.append(batch.pts)
-
-    def track(self, meta: TrackMeta) -> Track:
-        sharpness, exposure, contrasts, colours = np.ascontiguousarray(np.concatenate(self._measures).T)
-        count = len(sharpness)
-        return Track(
-            times=np.concatenate(self.times),
-            pts=np.concatenate(self._pts),
-            sharpness=sharpness,
-            exposure_penalty=exposure,
-            contrast=contrasts,
-            colourfulness=colours,
-            aesthetic=scoring.stand_in_aesthetic(contrasts, colours).astype(np.float32),
-            prompt_similarity=np.full(count, np.nan, np.float32),
-            score=np.zeros(count, np.float32),
-            score_smooth=np.zeros(count, np.float32),
-            embedding=np.concatenate(self._embeddings),
-            meta=meta,
-        )
-
-
-def _note_shortfall(info: VideoInfo, report: DecodeReport) -> None:
-    """A file cut short still says its old length; what is missing is reported, not hidden."""
-    actual, claim = float(report.duration), info.duration_claim or 0.0
-    if claim - actual > max(_SHORTFALL_S, _SHORTFALL_SHARE * claim):
-        report.notes.append(f"the file says it lasts {claim:.1f} s, but its pictures end at {actual:.1f} s: cut short?")
 
 
 def _meta(info: VideoInfo, config: AnalyzeConfig, backend: Backend, report: DecodeReport) -> TrackMeta:
@@ -148,9 +96,11 @@ def pick(track: Track | str | Path, config: Config | None = None) -> MomentsDocu
     """
     config = config or Config()
     if not isinstance(track, Track):
-        track = read_track(Path(track))
+        track = _read_track(Path(track))
     score, smoothed = _scores(track, config.pick)
-    chosen = timeline.select(track.times, smoothed, track.embedding, float(track.meta.duration), config.pick)
+    chosen = timeline.select(
+        track.times, smoothed, track.embedding, float(track.meta.duration), config.pick, score=score
+    )
     meta = track.meta
     return MomentsDocument(
         created_by=PROGRAM,
@@ -165,6 +115,11 @@ def pick(track: Track | str | Path, config: Config | None = None) -> MomentsDocu
         moments=tuple(_moment(track, chosen_one, score, smoothed) for chosen_one in chosen.picks),
         rejected=chosen.rejections,
     )
+
+
+def _read_track(path: Path) -> Track:
+    check_regular(path)
+    return read_track(path)
 
 
 def _moment(
@@ -207,22 +162,29 @@ def export(
     ``overwrite``.
 
     Raises:
-        ConfigError: there are clips in ``folder`` and ``overwrite`` is False.
-        InputError: the take is gone, or another file than the one that was analysed.
+        ConfigError: there are results in ``folder`` and ``overwrite`` is False.
+        InputError: the take is gone, or another file than the one that was analysed; or a moment reaches
+            beyond it.
         DecodeError, ExportError: a clip cannot be cut or written; finished ones stay.
     """
     config = config or Config()
-    beside = Path()
+    origin = None if isinstance(document, MomentsDocument) else Path(document)
     if not isinstance(document, MomentsDocument):
-        beside = Path(document).parent
-        document = moments.read_json(Path(document))
-        folder = folder or beside
-    target = Path(folder or results.default_folder(Path(document.source.path)))
+        document = _read_moments(Path(document))
+    beside = origin.parent if origin else Path()
+    target = Path(folder or (beside if origin else results.default_folder(Path(document.source.path))))
+    results.check_spans(document, shown(origin or "moments"))
     info = results.open_source(document, beside)
-    results.prepare(target, results.CLIPS, overwrite=overwrite)
-    document = results.export_moments(document, info, target, config.export, progress)
-    results.write_selection(document, None, target)
+    names = results.export_names(target, origin)
+    with results.opened(target, *names, source=info.path, overwrite=overwrite):
+        document = results.export_moments(document, info, target, config.export, progress)
+        results.write_selection(document, None, target)
     return document
+
+
+def _read_moments(path: Path) -> MomentsDocument:
+    check_regular(path)
+    return moments.read_json(path)
 
 
 def run(
@@ -239,13 +201,53 @@ def run(
         ConfigError: ``folder`` already holds results and ``overwrite`` is False.
         InputError, DecodeError, BackendUnavailable, ModelUnavailable, ExportError: as in the steps.
     """
-    config = config or Config()
-    target = Path(folder or results.default_folder(Path(path)))
-    probe(Path(path))
-    results.prepare(target, results.MOMENTS_JSON, overwrite=overwrite)
-    track = rescore(analyze(path, config, progress), config)
-    write_track(track, target / results.TRACK)
-    document = pick(track, config)
-    document = results.export_moments(document, probe(Path(path)), target, config.export, progress)
-    results.write_selection(document, track, target)
+    config, path = config or Config(), Path(path)
+    target = Path(folder or results.default_folder(path))
+    info = probe(path)
+    with results.opened(target, *results.run_names(target, path), source=path, overwrite=overwrite):
+        track = analyze(path, config, progress)
+        write_track(track, target / results.TRACK)
+        document = results.export_moments(pick(track, config), info, target, config.export, progress)
+        results.write_selection(document, track, target)
+    return document
+
+
+def analyze_to(
+    path: str | Path,
+    output: str | Path,
+    config: Config | None = None,
+    *,
+    overwrite: bool = False,
+    progress: Progress = silent,
+) -> Track:
+    """`analyze` a take and write its track to ``output``, which may hold an older track if ``overwrite``.
+
+    Raises:
+        ConfigError: ``output`` exists and ``overwrite`` is False, or it is no track; the take never is.
+        InputError, DecodeError, BackendUnavailable, ModelUnavailable, ExportError: as in the steps.
+    """
+    path, output = Path(path), Path(output)
+    probe(path)
+    results.check_track_output(output, path, overwrite=overwrite)
+    track = analyze(path, config, progress)
+    write_track(track, output)
+    return track
+
+
+def pick_to(
+    track: str | Path, folder: str | Path, config: Config | None = None, *, overwrite: bool = False
+) -> MomentsDocument:
+    """`pick` from the track file ``track`` and write ``moments.json``, ``moments.csv`` and the plot to ``folder``.
+
+    With ``overwrite`` an older selection there is replaced, and its clips are removed.
+
+    Raises:
+        ConfigError: ``folder`` holds a selection and ``overwrite`` is False.
+        InputError, ExportError: as in the steps.
+    """
+    config, folder = config or Config(), Path(folder)
+    analysed = _read_track(Path(track))
+    document = pick(analysed, config)
+    with results.opened(folder, *results.SELECTION, source=Path(document.source.path), overwrite=overwrite):
+        results.write_selection(document, rescore(analysed, config), folder)
     return document

@@ -20,6 +20,8 @@ Payload = TypeVar("Payload")
 GROUP_BYTES = 32 << 20
 """A group is cut here even without a keyframe, so that memory stays bounded at any GOP length."""
 GROUP_PACKETS = 1024
+REORDER_LIMIT = 16
+"""The most pictures that H.264 and HEVC hold back for reordering."""
 
 
 class SampleGrid:
@@ -68,7 +70,8 @@ class PacketInfo:
 @dataclass(slots=True)
 class Group(Generic[Payload]):
     """Consecutive packets in decode order. ``feed[i]`` says whether packet i is to be decoded;
-    ``wanted`` maps the pts of each picture that is sampled to its sample indices, in order."""
+    ``wanted`` maps the pts of each picture that is sampled to its sample indices, in order; where a
+    group was cut, the last few pictures of the part before may be among them."""
 
     infos: list[PacketInfo] = field(default_factory=list)
     payloads: list[Payload] = field(default_factory=list)
@@ -78,7 +81,7 @@ class Group(Generic[Payload]):
 
     @property
     def closed(self) -> bool:
-        """Whether decoding can start at this group and nothing in it shows before its first picture."""
+        """Whether decoding can start at this group and nothing in it shows before the groups ahead of it."""
         return bool(self.infos) and self.infos[0].kind.closed
 
     def displayed(self) -> Iterator[int]:
@@ -102,7 +105,8 @@ class Planner(Generic[Payload]):
         self._grid = grid
         self._drop = drop
         self._groups: list[Group[Payload]] = []
-        self._earlier: list[int] = []
+        self._deferred: list[int] = []
+        """pts of pictures of a cut group that are on screen only after some of the next group's."""
         self._next_sample = 0
         self._last_shown: tuple[int, int] | None = None
 
@@ -130,9 +134,11 @@ class Planner(Generic[Payload]):
     def _is_order_certain(self) -> bool:
         """Whether what is displayed after the oldest group's last picture is known."""
         following = self._groups[1:]
-        if len(following) == 1:
-            return following[0].closed and any(True for _ in following[0].displayed())
-        return len(following) > 1
+        if len(following) != 1 or not following[0].closed:
+            return len(following) > 1
+        first = following[0].infos[0]
+        # HEVC shows leading pictures (RADL) before the keyframe they follow; a picture after it ends them.
+        return first.pts is not None and not first.discard and any(p > first.pts for p in following[0].displayed())
 
     def _starts_group(self, info: PacketInfo) -> bool:
         current = self._groups[-1]
@@ -149,14 +155,21 @@ class Planner(Generic[Payload]):
     def _plan(self, *, last: bool) -> Group[Payload]:
         group = self._groups.pop(0)
         following = self._groups[0] if self._groups else None
-        group.wanted = self._assign(group, last=last)
+        own = sorted({*group.displayed(), *self._deferred})
+        ahead = sorted({pts for other in self._groups for pts in other.displayed()})
+        self._deferred = [] if following is None or following.closed else self._to_defer(own, ahead)
+        now = own[: len(own) - len(self._deferred)]
+        group.wanted = self._assign(now, sorted({*own, *ahead}), last=last)
         group.feed = self._choose(group, following)
-        self._earlier = [] if following is None or following.closed else list(group.displayed())
         return group
 
-    def _assign(self, group: Group[Payload], *, last: bool) -> dict[int, range]:
-        own = sorted(set(group.displayed()))
-        known = sorted({*own, *self._earlier, *(pts for other in self._groups for pts in other.displayed())})
+    @staticmethod
+    def _to_defer(own: list[int], ahead: list[int]) -> list[int]:
+        """Those of ``own`` that follow a picture ahead; none where times jump back too far for reordering."""
+        late = own[bisect.bisect_right(own, ahead[0]) :] if ahead else []
+        return late if len(late) <= REORDER_LIMIT else []
+
+    def _assign(self, own: list[int], known: list[int], *, last: bool) -> dict[int, range]:
         wanted: dict[int, range] = {}
         for pts in own:
             after = bisect.bisect_right(known, pts)
@@ -176,7 +189,8 @@ class Planner(Generic[Payload]):
         # Parameter sets amid a group may be needed by later ones; such streams are left whole.
         if not (self._drop and group.closed) or any(info.kind.parameters for info in infos[1:]):
             return [True] * len(infos)
-        sampled = [info.pts in group.wanted and not info.discard for info in infos]
+        kept = {*group.wanted, *self._deferred}
+        sampled = [info.pts in kept and not info.discard for info in infos]
         needed = [keep or not info.kind.disposable for keep, info in zip(sampled, infos, strict=True)]
         if following is None or following.closed:
             after_last = max((i + 1 for i, keep in enumerate(sampled) if keep), default=0)
@@ -186,6 +200,12 @@ class Planner(Generic[Payload]):
 
 
 Picture = TypeVar("Picture")
+
+
+def time_on_screen(duration: int, step: int) -> int:
+    """Ticks that a take's last picture lasts; ``step`` is how long the one before it did, or 0."""
+    # A field's duration on a whole frame counts double.
+    return (step if duration in (0, step // 2) else duration) or 1
 
 
 def sample_pictures(
@@ -205,12 +225,11 @@ def sample_pictures(
             samples = range(grid.first_at(held[0]), grid.first_at(pts))
             if samples:
                 yield samples, *held
-            # A field's duration on a whole frame counts double.
-            last_duration = step if duration in (0, step // 2) else duration
+            last_duration = time_on_screen(duration, step)
         else:
-            last_duration = duration
+            last_duration = time_on_screen(duration, 0)
         held = (pts, picture)
     if held is not None:
-        samples = range(grid.first_at(held[0]), grid.count_before(held[0] + max(1, last_duration)))
+        samples = range(grid.first_at(held[0]), grid.count_before(held[0] + last_duration))
         if samples:
             yield samples, *held

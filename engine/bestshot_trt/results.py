@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import itertools
+import re
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -16,12 +18,12 @@ from . import moments
 from .config import ExportConfig
 from .decode import ScorePicture, frames_between, probe
 from .errors import ConfigError, ExportError, InputError, shown
-from .files import whole_file
+from .files import check_folder, check_regular, claimed
 from .frames import VideoInfo, score_size
 from .moments import Moment, MomentsDocument
 from .progress import Progress
 from .source import fingerprint
-from .track import Track
+from .track import Track, read_track
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
@@ -34,6 +36,12 @@ TRACK = "track.parquet"
 CLIPS = "clips"
 CONTACT_SHEET = "contact_sheet.jpg"
 TIMELINE = "timeline.svg"
+SELECTION = (MOMENTS_JSON, MOMENTS_CSV, TIMELINE)
+_NAMES = (*SELECTION, CONTACT_SHEET, TRACK)
+_OWN_CLIP = re.compile(CLIPS + r"/\d{2,}_\d{2,}h\d{2}m\d{2}\.\d{3}s\.mp4", re.ASCII)
+_LEFTOVER = re.compile(r"\.\d{2,}_[^.]*(\.\d*s?)?\.[0-9a-f]{8}\.part\.mp4", re.ASCII)
+_SPARE_S = 0.001
+"""How far a moment may end after the take: a second written with fewer digits."""
 
 NEIGHBOUR_S = 0.5
 """Seconds from a peak to the pictures shown beside it on the contact sheet."""
@@ -45,36 +53,132 @@ def default_folder(source: Path) -> Path:
     return Path("bestshot") / (source.stem or "take")
 
 
-def prepare(folder: Path, result: str, *, overwrite: bool) -> None:
-    """Create ``folder`` and make sure it takes files, before any long work.
+def prepare(folder: Path, *names: str, overwrite: bool) -> None:
+    """Create ``folder`` and make sure it takes results of these ``names``, before any long work.
 
     Raises:
-        ConfigError: it already holds ``result`` (a file or folder name) and ``overwrite`` is False.
-        ExportError: it cannot be created or written to.
+        ConfigError: one is there already and ``overwrite`` is False.
+        ExportError: ``folder`` cannot be created or written to, or a folder is in the place of a result.
     """
-    if not overwrite and (folder / result).exists():
-        raise ConfigError(f"{shown(folder)}: already holds {result}; add --overwrite, or name another folder")
-    if folder.exists() and not folder.is_dir():
-        raise ExportError(f"{shown(folder)}: is a file, not a folder; name another folder with -o")
-    with contextlib.suppress(_Probed), whole_file(folder / "probe") as temporary:
-        temporary.touch()
-        raise _Probed
+    for name in names:
+        if not overwrite and (folder / name).exists():
+            raise ConfigError(f"{shown(folder)}: already holds {name}; add --overwrite, or name another folder with -o")
+        if (folder / name).is_dir():
+            raise ExportError(f"{shown(folder / name)}: a folder is in the place of this result; move it away")
+    if (folder / CLIPS).exists() and not (folder / CLIPS).is_dir():
+        raise ExportError(f"{shown(folder / CLIPS)}: a file is in the place of the clips' folder; move it away")
+    check_folder(folder)
 
 
-class _Probed(Exception):
-    """Leaves `whole_file` before it renames: the folder takes files, which is all that was asked."""
+@contextlib.contextmanager
+def opened(folder: Path, *names: str, source: Path, overwrite: bool) -> Iterator[None]:
+    """`prepare` ``folder`` for results of the take ``source``, and hold it against other runs.
+
+    New folders in which nothing was finished are removed again.
+
+    Raises:
+        ConfigError, ExportError: as `prepare`; or results would replace the take, or another run writes there.
+    """
+    new = [made for made in (folder / CLIPS, folder, *folder.parents) if not made.exists()]
+    _check_apart(folder, source)
+    prepare(folder, *names, overwrite=overwrite)
+    try:
+        with claimed(folder):
+            _remove_leftovers(folder / CLIPS)
+            yield
+    finally:
+        _remove_empty(*new)
+
+
+def _remove_leftovers(clips: Path) -> None:
+    """Remove what a run that was killed had half written; nobody else writes there now."""
+    for path in clips.glob(".*.part.mp4"):
+        if _LEFTOVER.fullmatch(path.name):
+            path.unlink(missing_ok=True)
+
+
+def _remove_empty(*folders: Path) -> None:
+    for folder in folders:
+        with contextlib.suppress(OSError):
+            folder.rmdir()
+
+
+def _check_apart(folder: Path, source: Path) -> None:
+    """Refuse to write results over the take itself, whatever links lead to it."""
+    homes = {source.absolute().parent, source.resolve().parent}
+    clips = folder / CLIPS
+    among_clips = clips.exists() and any(home.exists() and home.samefile(clips) for home in homes)
+    named = any((folder / name).exists() and source.exists() and source.samefile(folder / name) for name in _NAMES)
+    if among_clips or named:
+        raise ConfigError(f"{shown(source)}: the take lies among the results in {shown(folder)}; name another with -o")
+
+
+def run_names(folder: Path, source: Path) -> list[str]:
+    """What a run may not find in ``folder``: all it writes, but for a track of the same take.
+
+    An interrupted run leaves such a track; the next one may replace it.
+    """
+    return [name for name in _NAMES if name != TRACK or not _is_track_of(folder / TRACK, source)]
+
+
+def export_names(folder: Path, document: Path | None) -> list[str]:
+    """What an export may not find in ``folder``: older clips and, but for its own ``document``, a selection."""
+    if document is None or not (folder / MOMENTS_JSON).exists() or not document.samefile(folder / MOMENTS_JSON):
+        return [MOMENTS_JSON, MOMENTS_CSV, CONTACT_SHEET]
+    # Clips of an export that broke off are not listed yet, and the next one may replace them.
+    return [CONTACT_SHEET, *sorted(_clips_of(folder))]
+
+
+def _is_track_of(path: Path, source: Path) -> bool:
+    try:
+        check_regular(path)
+        return read_track(path).meta.source.fingerprint == fingerprint(source)
+    except InputError:
+        return False
+
+
+def check_track_output(path: Path, source: Path, *, overwrite: bool) -> None:
+    """Make sure that a track can be written to ``path``, and that only an older track is replaced there.
+
+    Raises:
+        ConfigError: ``path`` is the take, or exists and ``overwrite`` is False, or is no track.
+        ExportError: it is a folder, or its folder takes no files.
+    """
+    if path.exists() and source.exists() and path.samefile(source):
+        raise ConfigError(f"{shown(path)}: is the take itself; name another file with -o, as track.parquet")
+    if path.is_dir():
+        raise ExportError(f"{shown(path)}: is a folder; name a file in it with -o, as {shown(path / TRACK)}")
+    if path.exists():
+        if not overwrite:
+            raise ConfigError(f"{shown(path)}: already exists; add --overwrite, or name another file with -o")
+        try:
+            check_regular(path)
+            read_track(path)
+        except InputError:
+            raise ConfigError(
+                f"{shown(path)}: is not a score track, so it is not replaced; name another file with -o"
+            ) from None
+    check_folder(path.parent)
 
 
 def write_selection(document: MomentsDocument, track: Track | None, folder: Path) -> None:
     """Write the moments as CSV and JSON, and with ``track`` the plot of its scores; the JSON last.
 
+    Clips that ``folder``'s own older document lists and this one does not are then removed.
+
     Raises:
         ExportError: a file cannot be written.
     """
+    stale = _clips_of(folder) - {moment.clip for moment in document.moments}
     if track is not None:
         _write_timeline(document, track, folder / TIMELINE)
     moments.write_csv(document, folder / MOMENTS_CSV)
     moments.write_json(document, folder / MOMENTS_JSON)
+    for name in stale:
+        with contextlib.suppress(OSError):
+            (folder / name).unlink()
+    if stale:
+        _remove_empty(folder / CLIPS)
 
 
 def _write_timeline(document: MomentsDocument, track: Track, path: Path) -> None:
@@ -104,13 +208,30 @@ def open_source(document: MomentsDocument, beside: Path) -> VideoInfo:
         InputError: it is gone, or another file than the one that was analysed.
     """
     path = Path(document.source.path)
-    if not path.exists() and (beside / path.name).exists():
-        path = beside / path.name
-    if not path.exists():
-        raise InputError(f"{shown(path)}: no such file; put the take back there, or beside {MOMENTS_JSON}")
-    if fingerprint(path) != document.source.fingerprint:
-        raise InputError(f"{shown(path)}: is not the file that was analysed; analyze it again")
-    return probe(path)
+    found = [candidate for candidate in (path, beside / path.name) if candidate.is_file()]
+    for candidate in found:
+        if fingerprint(candidate) == document.source.fingerprint:
+            return probe(candidate)
+    if found:
+        raise InputError(f"{shown(found[0])}: is not the file that was analysed; analyze it again")
+    raise InputError(f"{shown(path)}: no such file; put the take back there, or beside {MOMENTS_JSON}")
+
+
+def check_spans(document: MomentsDocument, name: str) -> None:
+    """Refuse moments, perhaps edited by hand, that cannot all be cut; ``name`` begins the message.
+
+    Raises:
+        InputError: one reaches beyond the take, or two would have one file.
+    """
+    duration = document.source.duration_s
+    for moment in document.moments:
+        if moment.end_s > duration + _SPARE_S:
+            raise InputError(
+                f"{name}: moment {moment.rank} ends at {moment.end_s:g} s, but the take at {duration:g} s; correct it"
+            )
+    for one, other in itertools.pairwise(sorted(document.moments, key=lambda moment: moment.rank)):
+        if one.rank == other.rank:
+            raise InputError(f"{name}: two moments are of rank {one.rank}; number them apart")
 
 
 def export_moments(
@@ -122,30 +243,27 @@ def export_moments(
 ) -> MomentsDocument:
     """Cut every moment's clip and draw the contact sheet; returns ``document`` with the clips' names.
 
-    Clips that ``folder``'s own older document lists and this one does not are removed at the end.
-
     Raises:
         DecodeError, ExportError: a clip cannot be cut or written; finished ones stay.
     """
     from .export import write_clip, write_contact_sheet
 
-    stale = _clips_of(folder)
     named: list[Moment] = []
     entries: list[SheetEntry] = []
     notes: list[str] = []
-    total = len(document.moments)
-    digits = max(2, len(str(total)))
+    total = sum(moment.end_s - moment.start_s for moment in document.moments)
+    digits = max(2, len(str(len(document.moments))))
+    done = 0.0
     for moment in document.moments:
-        progress("export", moment.rank - 1, total)
+        progress("export", done, total)
         name = f"{CLIPS}/{moments.clip_name(moment.rank, moment.start_s, digits=digits)}"
         result = write_clip(info, moment.start_s, moment.end_s, folder / name, config)
         notes += [note for note in result.notes if note not in notes]
         named.append(dataclasses.replace(moment, clip=name))
         entries.append(_sheet_entry(info, moment))
-        progress("export", moment.rank, total)
+        done += moment.end_s - moment.start_s
+    progress("export", done, total)
     write_contact_sheet(entries, folder / CONTACT_SHEET, info.path.name)
-    for name in stale - {moment.clip for moment in named}:
-        (folder / name).unlink(missing_ok=True)
     return dataclasses.replace(
         document,
         moments=tuple(named),
@@ -161,11 +279,13 @@ def _with_notes(decode: moments.Decode, notes: list[str]) -> moments.Decode:
 
 
 def _clips_of(folder: Path) -> set[str]:
+    """The clips that ``folder``'s own document lists, by names that only this program gives."""
     try:
+        check_regular(folder / MOMENTS_JSON)
         old = moments.read_json(folder / MOMENTS_JSON)
     except InputError:
         return set()
-    return {moment.clip for moment in old.moments if moment.clip is not None}
+    return {moment.clip for moment in old.moments if moment.clip is not None and _OWN_CLIP.fullmatch(moment.clip)}
 
 
 def _sheet_entry(info: VideoInfo, moment: Moment) -> SheetEntry:
@@ -173,7 +293,7 @@ def _sheet_entry(info: VideoInfo, moment: Moment) -> SheetEntry:
 
     tick = float(info.time_base)
     beside = (moment.peak_s - NEIGHBOUR_S, moment.peak_s, moment.peak_s + NEIGHBOUR_S)
-    times = sorted({min(max(time, moment.start_s), moment.end_s - tick) for time in beside})
+    times = sorted({max(min(time, moment.end_s - tick), moment.start_s) for time in beside})
     return SheetEntry(
         rank=moment.rank,
         peak_s=moment.peak_s,

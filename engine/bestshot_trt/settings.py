@@ -1,7 +1,12 @@
-"""Where settings come from: an option, else a config file, else a preset, else the default."""
+"""Where settings come from: an option, else a config file, else a preset, else the default.
+
+``clip_length`` and ``pre``/``post`` are two ways to say how long a clip is; the more specific source
+that speaks of either decides, so ``--pre 1`` puts a preset's ``clip_length`` out of use and the other way round.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import tomllib
 from collections.abc import Mapping
@@ -10,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from .config import AnalyzeConfig, Config, ExportConfig, PickConfig, Weights
-from .errors import ConfigError, shown
+from .errors import ConfigError, InputError, shown
+from .files import check_regular
 
 Layer = Mapping[str, Any]
 
@@ -46,10 +52,13 @@ def _preset(name: str) -> Layer:
 
 def _file(path: Path) -> Layer:
     try:
-        return tomllib.loads(path.read_text("utf-8"))
+        check_regular(path)
+        return tomllib.loads(path.read_text("utf-8-sig"))
+    except InputError as error:
+        raise ConfigError(str(error)) from error
     except OSError as error:
         raise ConfigError(f"{shown(path)}: cannot be read: {error.strerror or error}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"{shown(path)}: is not valid TOML: {error}") from error
 
 
@@ -69,7 +78,7 @@ def apply(config: Config, layer: Layer, origin: str) -> Config:
 def _checked(layer: Layer) -> list[tuple[str, Layer]]:
     for name, values in layer.items():
         if name not in _SECTIONS:
-            raise ConfigError(f"section [{name}] is not known; it must be one of {', '.join(_SECTIONS)}")
+            raise ConfigError(f"section [{shown(name)}] is not known; it must be one of {', '.join(_SECTIONS)}")
         if not isinstance(values, Mapping):
             raise ConfigError(f"{name} must be a section, [{name}]")
     return list(layer.items())
@@ -77,12 +86,21 @@ def _checked(layer: Layer) -> list[tuple[str, Layer]]:
 
 def _section(current: Any, values: Layer, name: str) -> Any:
     known = {field.name for field in dataclasses.fields(current)}
-    changes = {}
+    changes = _clip_shape(values)
     for key, value in values.items():
         if key not in known:
-            raise ConfigError(f"{name}.{key} is not known; it must be one of {', '.join(sorted(known))}")
+            raise ConfigError(f"{name}.{shown(key)} is not known; it must be one of {', '.join(sorted(known))}")
         changes[key] = _value(current, key, value)
     return dataclasses.replace(current, **changes)
+
+
+def _clip_shape(values: Layer) -> dict[str, Any]:
+    """Drop an earlier ``clip_length`` where this layer speaks of ``pre`` or ``post``."""
+    if "pre" not in values and "post" not in values:
+        return {}
+    if "clip_length" in values:
+        raise ConfigError("clip_length and pre or post are two ways to say how long a clip is; give one of them")
+    return {"clip_length": None}
 
 
 def _value(current: Any, key: str, value: Any) -> Any:
@@ -92,19 +110,24 @@ def _value(current: Any, key: str, value: Any) -> Any:
         return parse_clip_length(value)
     default = getattr(current, key)
     if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        # A whole number too large for a float stays as it is, and fails its bounds.
+        with contextlib.suppress(OverflowError):
+            return float(value)
     return value
 
 
 def _weights(current: Weights, value: Any) -> Weights:
     values = parse_weights(value) if isinstance(value, str) else value
     if not isinstance(values, Mapping):
-        raise ConfigError(f"weights are {value!r}; write aesthetic=1,sharpness=0.5,exposure=0.5,prompt=0.5")
+        raise ConfigError(f"weights are {value!r}; write NAME=NUMBER,..., as aesthetic=1,sharpness=0.5")
     known = {field.name for field in dataclasses.fields(Weights)}
     for key in values:
         if key not in known:
             raise ConfigError(f"weight {key!r} is not known; it must be one of {', '.join(sorted(known))}")
-    return dataclasses.replace(current, **values)
+    try:
+        return dataclasses.replace(current, **values)
+    except ConfigError as error:
+        raise ConfigError(f"weight {error}") from error
 
 
 def parse_weights(text: str) -> dict[str, float]:
@@ -132,6 +155,6 @@ def parse_clip_length(value: Any) -> tuple[float, float]:
     parts = value.split(":") if isinstance(value, str) else value
     try:
         shortest, longest = (float(part) for part in parts)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise ConfigError(f"clip_length is {value!r}; it must be MIN:MAX in seconds, as 3:7") from None
     return shortest, longest

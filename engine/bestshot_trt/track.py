@@ -38,8 +38,10 @@ COLUMNS = {
 }
 """Column of the file -> field of `Track`, in the file's order."""
 
-ROW_GROUP = 8192
-"""Samples per row group; several let Parquet decode the embeddings of one file on several cores."""
+SMALLEST_ROW_GROUP = 2048
+ROW_GROUPS = 16
+"""Several row groups let Parquet decode the embeddings of one file on several cores, and small ones keep
+what the writer holds beside the track small."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,7 +154,7 @@ def write_track(track: Track, path: Path) -> None:
         pq.write_table(
             pa.Table.from_arrays(columns, schema=schema),
             file,
-            row_group_size=ROW_GROUP,
+            row_group_size=max(SMALLEST_ROW_GROUP, len(track) // ROW_GROUPS),
             use_dictionary=False,
             write_statistics=["time_s", "pts"],
             compression={**dict.fromkeys(COLUMNS, "zstd"), "embedding": "none"},

@@ -98,7 +98,7 @@ def test_a_count_is_a_whole_number(kind, name):
             lambda: ExportConfig(x264_preset="placebo"),
             f"x264_preset is 'placebo'; it must be one of {PRESETS}",
         ),
-        (lambda: PickConfig(pre=0, post=0), "pre and post are both 0; a clip needs a length above 0 s"),
+        (lambda: PickConfig(pre=0, post=0), "pre and post are 0 s and 0 s; a clip needs 0.001 s or more"),
     ],
 )
 def test_errors_name_the_value_and_what_is_allowed(make, message):

@@ -88,7 +88,9 @@ def test_a_track_survives_the_round_trip(tmp_path_factory, count, width, prompt,
     assert after.embedding.shape == (count, width)
 
 
-@pytest.mark.parametrize("count", [track.ROW_GROUP - 1, track.ROW_GROUP, 2 * track.ROW_GROUP + 1])
+@pytest.mark.parametrize(
+    "count", [track.SMALLEST_ROW_GROUP - 1, track.SMALLEST_ROW_GROUP, 2 * track.SMALLEST_ROW_GROUP + 1]
+)
 def test_a_track_of_several_row_groups_survives_the_round_trip(tmp_path, count):
     before = make(count, width=2)
     track.write_track(before, tmp_path / "t.parquet")

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import sys
 
-from .app import app
-
-__all__ = ["app", "main"]
+__all__ = ["main"]
 
 
 def main() -> None:
     """Entry point of ``bestshot-trt``."""
-    from .exits import INTERRUPTED, say
-
     try:
-        app()
+        from .exits import run_app
+
+        sys.exit(run_app())
     except KeyboardInterrupt:
-        say("interrupted")
-        sys.exit(INTERRUPTED)
+        sys.exit(130)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from . import options as o
-from .exits import reported, say
+from .exits import put, reported, say
 
 if TYPE_CHECKING:
     from ..config import Config
@@ -17,8 +17,8 @@ app = typer.Typer(
     name="bestshot-trt",
     help="Finds the few seconds of a long take that look best, and cuts them as clips.\n\n"
     "Start with: bestshot-trt run take.mp4",
-    epilog="Exit codes: 0 done, 2 settings, 3 input, 4 decoding, 5 backend, 6 model, 7 engine, 8 writing, "
-    "70 internal error, 130 Ctrl-C, 143 terminated.",
+    epilog="Exit codes: 0 done, 1 demo or doctor found a fault, 2 settings, 3 input, 4 decoding, 5 backend, "
+    "6 model, 7 engine, 8 writing, 70 internal error, 129 hung up, 130 Ctrl-C, 143 terminated.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
@@ -30,7 +30,7 @@ def _version(wanted: bool) -> None:
     if wanted:
         from .._version import __version__
 
-        print(f"bestshot-trt {__version__}")
+        put(f"bestshot-trt {__version__}\n")
         raise typer.Exit
 
 
@@ -56,7 +56,7 @@ def _settings(preset: str | None, file: Path | None, **sections: dict[str, Any])
 @app.command()
 def run(
     source: o.Input,
-    output: o.Folder = None,
+    output: o.RunFolder = None,
     fps: o.Fps = None,
     score_height: o.ScoreHeight = None,
     model: o.Model = None,
@@ -82,8 +82,7 @@ def run(
 ) -> None:
     """Analyze a take, pick its best moments and cut them: the whole job.
 
-    Results go to bestshot/NAME unless -o says otherwise: clips/, contact_sheet.jpg, timeline.svg,
-    moments.json, moments.csv and track.parquet.
+    Writes clips/, contact_sheet.jpg, timeline.svg, moments.json, moments.csv and track.parquet.
     """
     with reported(verbose=verbose):
         settings = _settings(
@@ -150,15 +149,12 @@ def analyze(
             config,
             analyze={"fps": fps, "score_height": score_height, "model": model, "backend": backend},
         )
-        from .. import pipeline, results
-        from ..track import write_track
+        from .. import pipeline
         from .progress import Meter
         from .table import print_track, remark
 
-        results.prepare(output.parent, output.name, overwrite=overwrite)
         with Meter(quiet=quiet) as progress:
-            track = pipeline.analyze(source, settings, progress)
-        write_track(track, output)
+            track = pipeline.analyze_to(source, output, settings, overwrite=overwrite, progress=progress)
         print_track(track, output, quiet=quiet)
         remark(track.meta, quiet=quiet, verbose=verbose)
 
@@ -186,6 +182,7 @@ def pick(
     """Pick moments from a score track: the cheap half, without decoding.
 
     With -o it writes moments.json, moments.csv and timeline.svg there; without, it only prints.
+    With --overwrite, the clips of an older selection there go with it.
     """
     with reported(verbose=verbose):
         settings = _settings(
@@ -193,16 +190,13 @@ def pick(
             config,
             pick=_pick(weights, normalize, window, min_gap, top, diversity, pre, post, clip_length),
         )
-        from .. import pipeline, results
-        from ..track import read_track
+        from .. import pipeline
         from .table import print_moments, remark
 
-        analysed = read_track(track)
-        if output is not None:
-            results.prepare(output, results.MOMENTS_JSON, overwrite=overwrite)
-        document = pipeline.pick(analysed, settings)
-        if output is not None:
-            results.write_selection(document, pipeline.rescore(analysed, settings), output)
+        if output is None:
+            document = pipeline.pick(track, settings)
+        else:
+            document = pipeline.pick_to(track, output, settings, overwrite=overwrite)
         print_moments(document, as_json=json)
         remark(document, quiet=quiet, verbose=verbose)
 

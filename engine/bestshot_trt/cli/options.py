@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from ..config import AnalyzeConfig, ExportConfig, PickConfig, describe_bounds
+from ..config import Weights as WeightsConfig
 
 ANALYSIS = "Analysis"
 SELECTION = "Selection"
@@ -16,17 +17,24 @@ CLIPS = "Clips"
 SETTINGS = "Settings"
 OUTPUT = "Output"
 
+_WEIGHT = dataclasses.fields(WeightsConfig)[0]
+_FIXED = "; puts a clip length of a file or preset out of use"
 
-def _of(config: type[Any], name: str, *flags: str, panel: str) -> Any:
+
+def _help(text: str) -> str:
+    """``text`` for typer, which would take ``[tau]`` and ``[default: 3]`` for markup and leave them out."""
+    return text.replace("[", "\\[")
+
+
+def _of(config: type[Any], name: str, *flags: str, panel: str, note: str = "") -> Any:
     """A typer option for one setting; unset stays None, so that files and presets can speak."""
     setting = next(field for field in dataclasses.fields(config) if field.name == name)
-    text = setting.metadata["help"]
+    text = f"{setting.metadata['help']}{note}"
     bounds = describe_bounds(setting)
-    default = (
-        f"[default: {setting.default:g}]" if isinstance(setting.default, float) else f"[default: {setting.default}]"
-    )
-    detail = f"({bounds}) {default}" if bounds else default
-    return typer.Option(*flags, help=f"{text[0].upper()}{text[1:]} {detail}", show_default=False, rich_help_panel=panel)
+    default = f"{setting.default:g}" if isinstance(setting.default, float) else str(setting.default)
+    detail = f"({bounds}) [default: {default}]" if bounds else f"[default: {default}]"
+    first = text if text.startswith("x264") else f"{text[0].upper()}{text[1:]}"
+    return typer.Option(*flags, help=_help(f"{first} {detail}"), show_default=False, rich_help_panel=panel)
 
 
 Input = Annotated[Path, typer.Argument(help="The take: one video file.", show_default=False)]
@@ -47,7 +55,10 @@ Weights = Annotated[
     typer.Option(
         "--weights",
         metavar="NAME=N,...",
-        help="Weights of the score; those not named keep theirs [default: aesthetic=1,sharpness=0.5,exposure=0.5]",
+        help=_help(
+            "Weights of the score, of aesthetic, sharpness, exposure and prompt; those not named keep theirs "
+            f"({describe_bounds(_WEIGHT)}) [default: aesthetic=1,sharpness=0.5,exposure=0.5]"
+        ),
         show_default=False,
         rich_help_panel=SELECTION,
     ),
@@ -57,14 +68,15 @@ Window = Annotated[float | None, _of(PickConfig, "window", "--window", panel=SEL
 MinGap = Annotated[float | None, _of(PickConfig, "min_gap", "--min-gap", panel=SELECTION)]
 Top = Annotated[int | None, _of(PickConfig, "top", "-k", "--top", panel=SELECTION)]
 Diversity = Annotated[float | None, _of(PickConfig, "diversity", "--diversity", panel=SELECTION)]
-Pre = Annotated[float | None, _of(PickConfig, "pre", "--pre", panel=CLIPS)]
-Post = Annotated[float | None, _of(PickConfig, "post", "--post", panel=CLIPS)]
+Pre = Annotated[float | None, _of(PickConfig, "pre", "--pre", panel=CLIPS, note=_FIXED)]
+Post = Annotated[float | None, _of(PickConfig, "post", "--post", panel=CLIPS, note=_FIXED)]
 ClipLength = Annotated[
     str | None,
     typer.Option(
         "--clip-length",
         metavar="MIN:MAX",
-        help="Grow each clip around its peak to between MIN and MAX seconds, instead of --pre and --post, as 3:7",
+        help="Grow each clip around its peak to between MIN and MAX seconds, as 3:7; "
+        "puts --pre and --post of a file or preset out of use",
         show_default=False,
         rich_help_panel=CLIPS,
     ),
@@ -75,7 +87,7 @@ Audio = Annotated[
     bool | None,
     typer.Option(
         "--audio/--no-audio",
-        help="Keep the sound [default: audio]",
+        help=_help("Keep the sound [default: audio]"),
         show_default=False,
         rich_help_panel=CLIPS,
     ),
@@ -86,7 +98,8 @@ ConfigFile = Annotated[
     typer.Option(
         "--config",
         metavar="FILE.toml",
-        help="Settings in TOML: [analyze], [pick], [export].",
+        help=_help("Settings in TOML: [analyze], [pick], [export]; an option beats them, they beat a preset."),
+        show_default=False,
         rich_help_panel=SETTINGS,
     ),
 ]
@@ -95,6 +108,7 @@ Preset = Annotated[
     typer.Option(
         "--preset",
         help="Settings for a kind of footage: action, drone, interior, talking-head.",
+        show_default=False,
         rich_help_panel=SETTINGS,
     ),
 ]
@@ -102,6 +116,16 @@ Preset = Annotated[
 Folder = Annotated[
     Path | None,
     typer.Option("-o", "--output", metavar="DIR", help="Where results go.", rich_help_panel=OUTPUT),
+]
+RunFolder = Annotated[
+    Path | None,
+    typer.Option(
+        "-o",
+        "--output",
+        metavar="DIR",
+        help=_help("Where results go [default: bestshot/NAME, after the take]"),
+        rich_help_panel=OUTPUT,
+    ),
 ]
 Json = Annotated[
     bool, typer.Option("--json", help="Print the moments document alone, as JSON.", rich_help_panel=OUTPUT)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import TYPE_CHECKING
+
+from .exits import say
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
@@ -15,50 +18,58 @@ if TYPE_CHECKING:
 SILENT_S = 2.0
 """Work shorter than this says nothing."""
 PLAIN_EVERY_S = 5.0
-_UNITS = {"analyze": "s of footage", "export": "clips", "render": "s of footage"}
+_TICK_S = 0.5
 
 
 class Meter(AbstractContextManager["Meter"]):
-    """Draws what long work reports: how far, how fast (x real time), elapsed and left."""
+    """Draws what long work reports: how far, how fast (x real time), elapsed and left.
+
+    A thread draws, so that the time goes on also while one step takes long.
+    """
 
     def __init__(self, *, quiet: bool = False) -> None:
         self._quiet = quiet
-        self._live = sys.stderr.isatty()
+        self._live = sys.stderr is not None and sys.stderr.isatty()
         self._stage = ""
+        self._done = 0.0
+        self._total: float | None = None
         self._started = 0.0
-        self._spoke = 0.0
+        self._next_line = 0.0
         self._bar: Bar | None = None
         self._task: TaskID | None = None
+        self._lock = threading.Lock()
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="progress", daemon=True)
+
+    def __enter__(self) -> Meter:
+        if not self._quiet:
+            self._thread.start()
+        return self
 
     def __call__(self, stage: str, done: float, total: float | None) -> None:
-        """Report that ``stage`` has come ``done`` far of ``total``."""
-        if self._quiet:
-            return
-        now = time.monotonic()
-        if stage != self._stage:
-            self._finish_bar()
-            self._stage, self._started, self._spoke = stage, now, now
-        elapsed = now - self._started
-        if elapsed < SILENT_S:
-            return
+        """Report that ``stage`` has come ``done`` far of ``total`` seconds of footage."""
+        with self._lock:
+            if stage != self._stage:
+                self._finish_bar()
+                self._stage, self._started = stage, time.monotonic()
+                self._next_line = SILENT_S
+            self._done, self._total = done, total
+
+    def _watch(self) -> None:
+        while not self._ended.wait(_TICK_S):
+            with self._lock:
+                elapsed = time.monotonic() - self._started
+                if self._stage and elapsed >= SILENT_S:
+                    self._show(elapsed)
+
+    def _show(self, elapsed: float) -> None:
         if self._live:
-            self._draw(done, total, elapsed)
-        elif now - self._spoke >= (SILENT_S if self._spoke == self._started else PLAIN_EVERY_S):
-            self._spoke = now
-            print(self._line(done, total, elapsed), file=sys.stderr, flush=True)
+            self._draw(elapsed)
+        elif elapsed >= self._next_line:
+            self._next_line = elapsed + PLAIN_EVERY_S
+            say(line(self._stage, self._done, self._total, elapsed))
 
-    def _rate(self, done: float, elapsed: float) -> str:
-        if self._stage == "export":
-            return f"{done / elapsed:.2f} clips/s"
-        return f"{done / elapsed:.1f}x real time"
-
-    def _line(self, done: float, total: float | None, elapsed: float) -> str:
-        share = f"{min(100, 100 * done / total):.0f} %, " if total else ""
-        left = f", {max(0.0, (total - done) * elapsed / done):.0f} s left" if total and done else ""
-        unit = _UNITS.get(self._stage, "")
-        return f"{self._stage}: {share}{done:.0f} {unit}, {self._rate(done, elapsed)}, {elapsed:.0f} s elapsed{left}"
-
-    def _draw(self, done: float, total: float | None, elapsed: float) -> None:
+    def _draw(self, elapsed: float) -> None:
         if self._bar is None:
             from rich.console import Console
             from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -74,9 +85,9 @@ class Meter(AbstractContextManager["Meter"]):
                 transient=True,
             )
             self._bar.start()
-            self._task = self._bar.add_task(self._stage, total=total, rate="")
+            self._task = self._bar.add_task(self._stage, total=self._total, rate="")
         assert self._task is not None
-        self._bar.update(self._task, completed=done, total=total, rate=self._rate(done, elapsed))
+        self._bar.update(self._task, completed=self._done, total=self._total, rate=_rate(self._done, elapsed))
 
     def _finish_bar(self) -> None:
         if self._bar is not None:
@@ -86,4 +97,19 @@ class Meter(AbstractContextManager["Meter"]):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._ended.set()
+        if self._thread.is_alive():
+            self._thread.join()
         self._finish_bar()
+
+
+def _rate(done: float, elapsed: float) -> str:
+    return f"{done / elapsed:.1f}x real time"
+
+
+def line(stage: str, done: float, total: float | None, elapsed: float) -> str:
+    """One plain line: ``analyze: 44 %, 21 of 47 s, 10.1x real time, 2 s elapsed, 3 s left``."""
+    share = f"{min(100, 100 * done / total):.0f} %, {done:.0f} of {total:.0f} s" if total else f"{done:.0f} s"
+    rate = f", {_rate(done, elapsed)}" if done else ""
+    left = f", {max(0.0, (total - done) * elapsed / done):.0f} s left" if total and done else ""
+    return f"{stage}: {share}{rate}, {elapsed:.0f} s elapsed{left}"

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import shown
 from ..moments import MomentsDocument
 from ..track import Track, TrackMeta
-from .exits import say
+from .exits import put, say
 
 if TYPE_CHECKING:
     from ..demo import Finding
@@ -27,7 +26,8 @@ def clock(seconds: float) -> str:
 def print_moments(document: MomentsDocument, *, as_json: bool) -> None:
     """Print the picks: one line each, or the whole document as JSON."""
     if as_json:
-        sys.stdout.write(document.to_json())
+        # JSON is UTF-8, whatever the terminal speaks.
+        put(document.to_json(), encoding="utf-8")
         return
     rows = [
         (
@@ -44,9 +44,15 @@ def print_moments(document: MomentsDocument, *, as_json: bool) -> None:
         for moment in document.moments
     ]
     widths = [max(len(row[i]) for row in [_COLUMNS, *rows]) for i in range(len(_COLUMNS))]
+    lines = []
     for row in [_COLUMNS, *rows]:
         cells = [f"{cell:>{width}}" for cell, width in zip(row[:-1], widths, strict=False)]
-        print("  ".join([*cells, row[-1]]).rstrip())
+        lines.append("  ".join([*cells, row[-1]]).rstrip())
+    _put_lines(lines)
+
+
+def _put_lines(lines: list[str]) -> None:
+    put("".join(f"{line}\n" for line in lines))
 
 
 def remark(made: MomentsDocument | TrackMeta, *, quiet: bool, verbose: bool) -> None:
@@ -55,7 +61,8 @@ def remark(made: MomentsDocument | TrackMeta, *, quiet: bool, verbose: bool) -> 
         return
     name = shown(Path(made.source.path).name)
     for lost in made.decode.lost:
-        say(f"{name}: {lost.start:.1f} s to {lost.end:.1f} s could not be decoded ({lost.samples} samples left out)")
+        samples = "1 sample" if lost.samples == 1 else f"{lost.samples} samples"
+        say(f"{name}: {lost.start:.1f} s to {lost.end:.1f} s could not be decoded ({samples} left out)")
     for note in made.decode.notes:
         say(f"{name}: {note}")
     if made.backend.fallback_reason:
@@ -78,25 +85,28 @@ def print_track(track: Track, path: Path, *, quiet: bool) -> None:
     """Say what was analysed and where it is."""
     if not quiet:
         meta = track.meta
-        print(f"{shown(path)}: {len(track)} samples of {meta.source.duration_s:.1f} s, model {meta.model}")
+        put(f"{shown(path)}: {len(track)} samples of {meta.source.duration_s:.1f} s, model {meta.model}\n")
 
 
 def print_findings(findings: list[Finding]) -> bool:
     """Print which planted moments were found; returns whether all were."""
+    lines = []
     for finding in findings:
         planted = finding.planted
         verdict = "found " if finding.found else "MISSED"
         span = f"{clock(planted.start_s)} to {clock(planted.end_s)}"
-        print(f"{verdict}  {span}  {planted.expect:9}  {planted.name}: {finding.detail}")
+        lines.append(f"{verdict}  {span}  {planted.expect:9}  {planted.name}: {finding.detail}")
     found = sum(finding.found for finding in findings)
-    print(f"{found} of {len(findings)} planted stretches came out as they should")
+    _put_lines([*lines, f"{found} of {len(findings)} planted stretches came out as they should"])
     return found == len(findings)
 
 
 def print_checks(checks: list[Check]) -> None:
     """Print what this machine can do, one line each, with what to install for more."""
     width = max(len(check.name) for check in checks)
+    lines = []
     for check in checks:
         mark = {True: "ok", False: "no", None: "  "}[check.ok]
         hint = f"  ({check.hint})" if check.hint else ""
-        print(f"{mark}  {check.name:{width}}  {check.value}{hint}")
+        lines.append(f"{mark}  {check.name:{width}}  {check.value}{hint}")
+    _put_lines(lines)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import heapq
+import itertools
+from collections import deque
 from collections.abc import Iterator
 from fractions import Fraction
 from typing import TYPE_CHECKING
@@ -10,8 +13,9 @@ from typing import TYPE_CHECKING
 from ..bitstream import Parser, parser_for
 from ..errors import DecodeError, shown
 from ..frames import VideoInfo
-from ._open import open_container, stream_of
-from ._probe import frame_pts
+from ..plan import time_on_screen
+from ._open import open_container, packets_of, stream_of
+from ._probe import frame_pts, is_plausible
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -22,26 +26,34 @@ if TYPE_CHECKING:
 _KEYFRAMES_BACK = 6
 """How many keyframes to go back in search of a closed one (IDR) before one with a run-up must do."""
 
+_REORDER_FRAMES = 4
+"""How far a picture's time may stand from its place."""
+
 
 def frames_between(info: VideoInfo, start: Fraction | float, end: Fraction | float) -> Iterator[VideoFrame]:
     """Every displayed picture on screen during [start, end) seconds of media time, in order.
 
     The first is the one on screen at ``start``, so its pts may lie before it; the last is the one on
-    screen just before ``end``. Times within half a tick count as equal, as everywhere.
+    screen just before ``end``. Times within half a tick count as equal, as everywhere. A stretch in
+    which no picture starts gives the one on screen.
 
     Raises:
         InputError: the file is gone.
-        DecodeError: nothing of the stretch can be decoded.
+        DecodeError: nothing of the stretch can be decoded, or the take ends before it.
     """
     first = info.start_pts + Fraction(start) / info.time_base + Fraction(1, 2)
     stop = info.start_pts + Fraction(end) / info.time_base - Fraction(1, 2)
     held: VideoFrame | None = None
-    for pts, frame in _ordered(_frames_from(info, int(first))):
-        if pts >= stop:
+    until = last = info.start_pts
+    for pts, frame in _ordered(info, _frames_from(info, int(first))):
+        if pts > first and pts >= stop:
             break
         if held is not None and pts > first:
             yield held
+        until, last = pts + time_on_screen(frame.duration or 0, pts - last), pts
         held = frame
+    else:
+        held = held if until > first - 1 else None
     if held is None:
         raise DecodeError(
             f"{shown(info.path)}: no picture from {float(start):.3f} s to {float(end):.3f} s can be decoded"
@@ -49,13 +61,25 @@ def frames_between(info: VideoInfo, start: Fraction | float, end: Fraction | flo
     yield held
 
 
-def _ordered(frames: Iterator[VideoFrame]) -> Iterator[tuple[int, VideoFrame]]:
+def _ordered(info: VideoInfo, frames: Iterator[VideoFrame]) -> Iterator[tuple[int, VideoFrame]]:
+    """The pictures, in the decoder's order, with pts that increase.
+
+    Some files hold times in decoding order (H.264 with B-frames in AVI). Those times are sorted, as
+    the pictures already are; where they were right, nothing changes.
+    """
+    waiting: deque[VideoFrame] = deque()
+    times: list[int] = []
     last: int | None = None
-    for frame in frames:
-        pts = frame_pts(frame)
-        if pts is not None and (last is None or pts > last):
-            last = pts
-            yield pts, frame
+    for frame in itertools.chain(frames, [None] * _REORDER_FRAMES):
+        pts = frame_pts(frame) if frame is not None else None
+        if frame is not None and pts is not None and is_plausible(info, pts) and (last is None or pts > last):
+            waiting.append(frame)
+            heapq.heappush(times, pts)
+        if waiting and (frame is None or len(waiting) > _REORDER_FRAMES):
+            earliest, picture = heapq.heappop(times), waiting.popleft()
+            if last is None or earliest > last:
+                last = picture.pts = earliest
+                yield earliest, picture
 
 
 def _frames_from(info: VideoInfo, pts: int) -> Iterator[VideoFrame]:
@@ -82,8 +106,8 @@ def _packets_from(
     The stream's first packet is always decoded first: it names the encoder, whose known bugs libavcodec
     allows for; without it x264's older 4:4:4 streams come out green.
     """
-    first = next(container.demux(stream), None)
-    if first is None or first.size == 0:
+    first = next(packets_of(container, stream), None)
+    if first is None:
         return
     found = _safe_keyframe(container, stream, parser, first, pts)
     if found is None:
@@ -93,10 +117,11 @@ def _packets_from(
         stream.codec_context.flush_buffers()
         container.seek(found[0], stream=stream)
     started = found is None
-    for packet in container.demux(stream):
+    for packet in packets_of(container, stream):
         started = started or (found is not None and packet.pts == found[1])
         if started:
-            yield packet if packet.size else None
+            yield packet
+    yield None
 
 
 def _safe_keyframe(
@@ -132,8 +157,8 @@ def _safe_keyframe(
 
 def _keyframe_ahead(container: InputContainer, stream: VideoStream, pts: int) -> Packet[VideoStream] | None:
     """The first keyframe from here on that is displayed at or before ``pts``."""
-    for packet in container.demux(stream):
-        if packet.size == 0 or (packet.dts is not None and packet.dts > pts):
+    for packet in packets_of(container, stream):
+        if packet.dts is not None and packet.dts > pts:
             return None
         if packet.is_keyframe and packet.pts is not None and packet.pts <= pts:
             return packet

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from ..errors import InputError, shown
 
 if TYPE_CHECKING:
     from av.container import InputContainer
+    from av.packet import Packet
     from av.video.stream import VideoStream
 
 # Demuxers that read one file and nothing it names: playlists, concat scripts and images stay out.
@@ -102,3 +104,29 @@ def stream_of(container: InputContainer, index: int) -> VideoStream:
         if stream.index == index:
             return stream
     raise InputError(f"{shown(container.name)}: no longer holds video track {index}; it changed, analyze it again")
+
+
+def packets_of(
+    container: InputContainer, stream: VideoStream, notes: list[str] | None = None
+) -> Iterator[Packet[VideoStream]]:
+    """The packets of ``stream`` that hold data, from where the container stands.
+
+    A read error ends them, as it does in a file cut short; it is entered in ``notes``.
+    """
+    import av
+
+    packets = container.demux(stream)
+    while True:
+        try:
+            packet = next(packets, None)
+        except IndexError:
+            # PyAV raises it at the end of an MPEG-TS in which more tracks appeared on the way.
+            return
+        except av.FFmpegError as error:
+            if notes is not None:
+                notes.append(f"reading stopped early: {error.strerror}")
+            return
+        if packet is None:
+            return
+        if packet.size:
+            yield packet

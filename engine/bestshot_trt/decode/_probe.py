@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import DecodeError, InputError, shown
 from ..frames import ColorInfo, VideoInfo
-from ._open import open_container, video_streams
+from ._open import open_container, packets_of, video_streams
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -29,6 +30,9 @@ _MATRICES = {
 _TRANSFERS = {16: "pq", 18: "hlg"}
 _FULL_RANGE = 2
 _HD_HEIGHT = 720
+_LONGEST_TAKE_S = 48 * 3600
+_UNTIMED_PICTURES = 64
+"""So many pictures without a time in a row make a file that has none (a raw H.264 stream)."""
 
 
 def color_of(frame: VideoFrame) -> ColorInfo:
@@ -48,19 +52,29 @@ def frame_pts(frame: VideoFrame) -> int | None:
     return frame.pts if frame.pts is not None else frame.dts
 
 
+def is_plausible(info: VideoInfo, pts: int) -> bool:
+    """Whether ``pts`` lies within two days of the take's start; damage makes some that are years away."""
+    return abs(info.media_time(pts)) <= _LONGEST_TAKE_S
+
+
 def _first_picture(container: InputContainer, stream: VideoStream) -> VideoFrame | None:
+    """The first picture that has a time; where none of the first few has, one that has none."""
     import av
 
     stream.thread_type = "NONE"
-    for packet in container.demux(stream):
+    untimed: list[VideoFrame] = []
+    for packet in itertools.chain(packets_of(container, stream), [None]):
         try:
-            frames = packet.decode()
+            frames = stream.codec_context.decode(packet)
         except av.FFmpegError:
             continue
         for frame in frames:
             if frame_pts(frame) is not None:
                 return frame
-    return None
+            untimed.append(frame)
+        if len(untimed) >= _UNTIMED_PICTURES:
+            break
+    return untimed[0] if untimed else None
 
 
 def codec_name(stream: VideoStream) -> str:
@@ -75,18 +89,13 @@ def probe(path: Path) -> VideoInfo:
         InputError: no such file, not a video file, or no video in it.
         DecodeError: there is a video track, but no picture of it can be decoded.
     """
-    import av
-
     with open_container(path) as container:
         streams = video_streams(container)
         if not streams:
             kinds = ", ".join(sorted({s.type for s in container.streams})) or "nothing"
             raise InputError(f"{shown(path)}: holds no video (only {kinds}); give a file with pictures")
         stream = streams[0]
-        try:
-            frame = _first_picture(container, stream)
-        except av.FFmpegError as error:
-            raise DecodeError(f"{shown(path)}: reading failed at its start: {error.strerror}") from error
+        frame = _first_picture(container, stream)
         if frame is None:
             raise DecodeError(
                 f"{shown(path)}: no picture of its {codec_name(stream)} video can be decoded; "
@@ -113,7 +122,7 @@ def _describe(path: Path, container: InputContainer, stream: VideoStream, frame:
         time_base=stream.time_base,
         start_pts=start_pts,
         frame_rate=stream.average_rate or stream.guessed_rate,
-        duration_claim=claim if claim > 0 else None,
+        duration_claim=claim if 0 < claim <= _LONGEST_TAKE_S else None,
         color=color_of(frame),
         interlaced=frame.interlaced_frame,
         has_audio=bool(container.streams.audio),

@@ -19,11 +19,11 @@ import numpy as np
 from ..bitstream import Parser, parser_for
 from ..config import AnalyzeConfig
 from ..frames import DecodeReport, FrameBatch, LostStretch, VideoInfo, score_size
-from ..plan import Group, PacketInfo, Planner, SampleGrid, sample_pictures
+from ..plan import Group, PacketInfo, Planner, SampleGrid, sample_pictures, time_on_screen
 from ..prefetch import prefetch
-from ._open import open_container, stream_of
+from ._open import open_container, packets_of, stream_of
 from ._picture import ScorePicture
-from ._probe import frame_pts
+from ._probe import frame_pts, is_plausible
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -36,6 +36,8 @@ BATCH_FRAMES = 4
 PREFETCH_FRAMES = 6
 """Decoded frames waiting to be measured: 18 MB at 1080p, 75 MB at 4K (8-bit 4:2:0)."""
 REORDER_FRAMES = 4
+CLAIM_SLACK_S = 1.0
+"""So much less video than the container announces is worth a note."""
 _INTRA_ONLY = 1
 
 
@@ -123,29 +125,26 @@ class _Feeder:
         self._context.flush_buffers()
 
 
-def _demux(container: InputContainer, stream: VideoStream, report: DecodeReport) -> Iterator[Packet[VideoStream]]:
-    """The packets of ``stream`` that hold data; a read error ends them with a note, as a cut file does."""
-    import av
-
-    packets = container.demux(stream)
-    while True:
-        try:
-            packet = next(packets, None)
-        except av.FFmpegError as error:
-            report.notes.append(f"reading stopped early: {error.strerror}")
-            return
-        if packet is None:
-            return
-        if packet.size:
-            report.packets += 1
-            yield packet
+def _demux(
+    container: InputContainer, stream: VideoStream, info: VideoInfo, report: DecodeReport
+) -> Iterator[Packet[VideoStream]]:
+    """The packets of ``stream``, counted, impossible times taken off; what is wrong with them is noted."""
+    stray = 0
+    for packet in packets_of(container, stream, report.notes):
+        report.packets += 1
+        if packet.pts is not None and not is_plausible(info, packet.pts):
+            stray += 1
+            packet.pts = packet.dts = None
+        yield packet
+    if stray:
+        report.notes.append(f"{stray} packet{'s' if stray > 1 else ''} with an impossible time left out")
 
 
 class _Planned:
     """Streams whose packets tell which picture is on screen when: H.264, HEVC, intra-only codecs."""
 
     def __init__(self, info: VideoInfo, grid: SampleGrid, report: DecodeReport, parser: Parser) -> None:
-        self._grid, self._report, self._parser = grid, report, parser
+        self._info, self._grid, self._report, self._parser = info, grid, report, parser
         self._waiting: deque[tuple[int, Group[Packet[VideoStream]]]] = deque()
         self._rescuer = _Rescuer(info)
         self._lost: list[int] = []
@@ -154,7 +153,7 @@ class _Planned:
         feeder = _Feeder(stream.codec_context)
         planner: Planner[Packet[VideoStream]] = Planner(self._grid, drop=True)
         with contextlib.closing(self._rescuer):
-            for packet in _demux(container, stream, self._report):
+            for packet in _demux(container, stream, self._info, self._report):
                 self._rescuer.note(packet)
                 for group in planner.push(self._describe(packet), packet):
                     yield from self._decode(feeder, group)
@@ -163,7 +162,7 @@ class _Planned:
             yield from self._collect(feeder.feed(None))
             while self._waiting:
                 yield from self._rescue()
-        finish(self._report, self._grid, planner.end_pts, self._lost, feeder.errors)
+        finish(self._report, self._info, self._grid, planner.end_pts, self._lost, feeder.errors)
 
     def _describe(self, packet: Packet[VideoStream]) -> PacketInfo:
         kind = self._parser.classify(bytes(packet))
@@ -261,25 +260,30 @@ class _Unplanned:
     """Every packet is decoded, and the decoded pictures tell the times."""
 
     def __init__(self, info: VideoInfo, grid: SampleGrid, report: DecodeReport) -> None:
-        self._grid, self._report = grid, report
+        self._info, self._grid, self._report = info, grid, report
         self._end = info.start_pts
         self._packet_end = info.start_pts
+        self._last = info.start_pts
         self._errors_seen = 0
 
     def run(self, container: InputContainer, stream: VideoStream) -> Iterator[Sampled]:
         feeder = _Feeder(stream.codec_context)
         lost: list[int] = []
+        following = 0
         for samples, pts, frame in sample_pictures(self._pictures(feeder, container, stream), self._grid):
+            following = samples.stop
             if frame is None:
                 lost.extend(samples)
             else:
                 yield Sampled(samples, pts, frame)
-        finish(self._report, self._grid, max(self._end, self._packet_end), lost, feeder.errors)
+        # Packets at the end that gave no picture, nor an error.
+        lost.extend(range(following, self._grid.count_before(max(self._end, self._packet_end))))
+        finish(self._report, self._info, self._grid, max(self._end, self._packet_end), lost, feeder.errors)
 
     def _pictures(
         self, feeder: _Feeder, container: InputContainer, stream: VideoStream
     ) -> Iterator[tuple[int, int, VideoFrame | None]]:
-        for packet in _demux(container, stream, self._report):
+        for packet in _demux(container, stream, self._info, self._report):
             self._report.packets_fed += 1
             if packet.pts is not None and not packet.is_discard:
                 self._packet_end = max(self._packet_end, packet.pts + (packet.duration or 0))
@@ -298,11 +302,13 @@ class _Unplanned:
                 # Errors, then a hole: what was on screen before does not stand in for what is lost.
                 yield self._end, pts - self._end, None
             self._errors_seen = feeder.errors
-            self._end = max(self._end, pts + max(1, duration))
+            duration = time_on_screen(duration, max(0, pts - self._last))
+            self._last = pts
+            self._end = max(self._end, pts + duration)
             yield pts, duration, frame
 
 
-def finish(report: DecodeReport, grid: SampleGrid, end_pts: int, lost: list[int], errors: int) -> None:
+def finish(report: DecodeReport, info: VideoInfo, grid: SampleGrid, end_pts: int, lost: list[int], errors: int) -> None:
     """Enter what is known at the end of the take: its duration, and which stretches were lost."""
     report.duration = grid.media_time(end_pts)
     stretches: list[list[int]] = []
@@ -317,3 +323,9 @@ def finish(report: DecodeReport, grid: SampleGrid, end_pts: int, lost: list[int]
     )
     if errors:
         report.notes.append(f"libavcodec reported damage in {errors} packet{'s' if errors > 1 else ''}")
+    missing = (info.duration_claim or 0) - report.duration
+    if missing > CLAIM_SLACK_S:
+        report.notes.append(
+            f"the file announces {info.duration_claim:.1f} s, but its video ends after {float(report.duration):.1f} s; "
+            "it may be cut short"
+        )

@@ -1,0 +1,97 @@
+"""What is kept of a take while it is measured: a few numbers and an embedding a sample, no picture."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from . import scoring
+from .backends import Backend
+from .frames import FrameBatch
+from .track import Track, TrackMeta
+
+_FIRST_ROWS = 1024
+
+
+class _Column:
+    """An array that grows by rows in place, so that a long take is never held twice."""
+
+    def __init__(self, dtype: npt.DTypeLike) -> None:
+        self._dtype = dtype
+        self._rows: npt.NDArray[Any] | None = None
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def extend(self, rows: npt.NDArray[Any]) -> None:
+        """Append ``rows`` (m,) or (m, d)."""
+        if self._rows is None:
+            self._rows = np.empty((_FIRST_ROWS, *rows.shape[1:]), self._dtype)
+        needed = self._count + len(rows)
+        if needed > len(self._rows):
+            self._resize(max(needed, len(self._rows) * 3 // 2))
+        self._rows[self._count : needed] = rows
+        self._count = needed
+
+    def finish(self) -> npt.NDArray[Any]:
+        """All rows; nothing may be appended after."""
+        self._resize(self._count)
+        assert self._rows is not None
+        return self._rows
+
+    def _resize(self, rows: int) -> None:
+        assert self._rows is not None
+        # In place: nobody else refers to the array yet, and the system moves large blocks without copying.
+        self._rows.resize((rows, *self._rows.shape[1:]), refcheck=False)
+
+
+class Samples:
+    """Measures batches of pictures and collects the results."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+        self._times = _Column(np.float64)
+        self._pts = _Column(np.int64)
+        self._measures = _Column(np.float32)
+        self._embeddings = _Column(np.float32)
+
+    def __len__(self) -> int:
+        return len(self._times)
+
+    def add(self, batch: FrameBatch) -> None:
+        """Measure and embed the pictures of ``batch``."""
+        from bestshot_kernels.frame_stats import contrast, exposure_penalty
+
+        stats = self._backend.measure(batch.pixels)
+        columns = (
+            stats.laplacian_variance,
+            exposure_penalty(stats.histogram),
+            contrast(stats.histogram),
+            stats.colourfulness,
+        )
+        self._measures.extend(np.stack(columns, axis=1))
+        self._embeddings.extend(self._backend.embedder.embed(batch.pixels))
+        self._times.extend(batch.times)
+        self._pts.extend(batch.pts)
+
+    def track(self, meta: TrackMeta) -> Track:
+        """The track of all samples, not yet scored; nothing may be added after."""
+        sharpness, exposure, contrasts, colours = np.ascontiguousarray(self._measures.finish().T)
+        count = len(sharpness)
+        return Track(
+            times=self._times.finish(),
+            pts=self._pts.finish(),
+            sharpness=sharpness,
+            exposure_penalty=exposure,
+            contrast=contrasts,
+            colourfulness=colours,
+            aesthetic=scoring.stand_in_aesthetic(contrasts, colours).astype(np.float32),
+            prompt_similarity=np.full(count, np.nan, np.float32),
+            score=np.zeros(count, np.float32),
+            score_smooth=np.zeros(count, np.float32),
+            embedding=self._embeddings.finish(),
+            meta=meta,
+        )
