@@ -120,7 +120,7 @@ BAD_OPTIONS = {
     "--window -1": "window is -1.0; it must be at least 0, at most 3600 s",
     "--min-gap inf": "min_gap is inf; it must be at least 0, at most 86400 s",
     "-k 0": "top is 0; it must be at least 1, at most 1000",
-    "--top 1.5": "'1.5' is not a valid integer",
+    "--top 1.5": "'1.5' is not a valid int",
     "--pre 0 --post 0": "pre and post are 0 s and 0 s; a clip needs 0.001 s or more",
     "--pre 1 --clip-length 3:7": "clip_length and pre or post are two ways",
     "--clip-length 7:3": "clip_length is (7.0, 3.0); it must be MIN:MAX in seconds, 0.001 <= MIN <= MAX <= 7200",
@@ -384,7 +384,7 @@ def wait_until(condition, process):
 
 
 def is_exporting(out):
-    return any(path.stat().st_size for path in out.glob("clips/.*.part.mp4"))
+    return any(out.glob("clips/.*.part.mp4"))
 
 
 @pytest.mark.parametrize("stage", ["analyze", "export"])
@@ -490,6 +490,20 @@ def test_lost_stretches_are_reported(cli, clip, tmp_path):
     assert "could not be decoded" in done.err or "cut short" in done.err
 
 
+def test_a_background_job_of_a_script_ends_on_ctrl_c_too(long_take, tmp_path):
+    out = tmp_path / "out"
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        process = started(long_take, out)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    wait_until(out.exists, process)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert not out.exists()
+
+
 def test_a_line_of_progress_says_how_far_how_fast_and_how_long():
     assert progress.line("analyze", 30.0, 120.0, 3.0) == (
         "analyze: 25 %, 30 of 120 s, 10.0x real time, 3 s elapsed, 9 s left"
@@ -504,16 +518,16 @@ def fast_meter(monkeypatch):
     monkeypatch.setattr(progress, "_TICK_S", 0.01)
 
 
-def test_work_longer_than_two_seconds_speaks_even_within_one_step(fast_meter, capfd):
-    said = ""
+def test_work_longer_than_two_seconds_speaks_even_within_one_step(fast_meter, monkeypatch):
+    said = []
+    monkeypatch.setattr(progress, "say", said.append)
     until = time.monotonic() + 30
     with progress.Meter() as meter:
         meter("export", 3.0, 9.0)
         while not said and time.monotonic() < until:
             time.sleep(0.01)
-            said = capfd.readouterr().err
-    assert said.startswith("export: 33 %, 3 of 9 s, ")
-    assert "\x1b" not in said
+    assert said[0].startswith("export: 33 %, 3 of 9 s, ")
+    assert "\x1b" not in said[0]
 
 
 def test_short_and_quiet_work_says_nothing(fast_meter, monkeypatch, capfd):

@@ -42,6 +42,8 @@ SIGNALLED = 128
 
 _REPEAT_S = 1.0
 """A signal that follows another within this time is the same wish, and does not disturb the clean-up."""
+_ASK_AGAIN_S = 3.0
+"""Time to clean up in, before a signal counts as lost."""
 
 # Typer carries its own copy of Click from 0.26 on; the class common to both is found through this one.
 _ClickError: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
@@ -56,30 +58,51 @@ class Stopped(KeyboardInterrupt):
 
 
 class _Listener:
+    """Raises `Stopped` for a signal, and again when that got lost, as it may while a library is being imported."""
+
     def __init__(self) -> None:
+        self.signum: int | None = None
         self._last = float("-inf")
 
     def __call__(self, signum: int, frame: FrameType | None) -> None:
         now = time.monotonic()
-        if now - self._last >= _REPEAT_S:
-            self._last = now
-            raise Stopped(signum)
+        if now - self._last < _REPEAT_S:
+            return
+        self._last = now
+        self.signum = self.signum or signum
+        if hasattr(signal, "setitimer"):
+            signal.setitimer(signal.ITIMER_REAL, _ASK_AGAIN_S)
+        raise Stopped(self.signum)
+
+
+_listener = _Listener()
 
 
 def _on_stop(handler: Any) -> None:
-    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGALRM"):
         number = getattr(signal, name, None)
-        # What the caller had ignored, as nohup does, stays ignored.
-        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
+        # What nohup has set to be ignored stays so; a script's background job, though, must still end on SIGINT.
+        kept = name == "SIGHUP" and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+        if number is not None and not kept:
             signal.signal(number, handler)
 
 
 def run_app() -> int:
     """Run the command that ``sys.argv`` names; returns the exit code."""
     try:
-        _on_stop(_Listener())
-        from .app import app
+        _on_stop(_listener)
+        code = _run_app()
+        # Python gives signals back to the system at its end; a late Ctrl-C must not change the exit code then.
+        _on_stop(signal.SIG_IGN)
+        return code
+    except KeyboardInterrupt as error:
+        return _stopped(error)
 
+
+def _run_app() -> int:
+    from .app import app
+
+    try:
         return app(standalone_mode=False, prog_name="bestshot-trt") or 0
     except _ClickError as error:
         _say_usage(error)
@@ -89,8 +112,6 @@ def run_app() -> int:
         _discard(sys.stdout)
         say(f"error: {error}" if isinstance(error, ExportError) else f"error: standard output: {error.strerror}")
         return EXIT_CODES[ExportError]
-    except KeyboardInterrupt as error:
-        return _stopped(error)
 
 
 @contextmanager
@@ -98,18 +119,25 @@ def reported(*, verbose: bool) -> Iterator[None]:
     """Turn errors of the work inside into one line on stderr and the exit code of their kind."""
     try:
         yield
-    except BestshotError as error:
-        say(f"error: {error}")
-        raise typer.Exit(_code_of(error)) from None
-    except KeyboardInterrupt as error:
-        raise typer.Exit(_stopped(error)) from None
     except typer.Exit:
         raise
+    except KeyboardInterrupt as error:
+        raise typer.Exit(_stopped(error)) from None
     except Exception as error:
-        if verbose:
-            traceback.print_exc()
-        say(f"internal error: {type(error).__name__}: {_first_line(error)}; run again with -v and report the traceback")
-        raise typer.Exit(INTERNAL_ERROR) from error
+        raise typer.Exit(_failed(error, verbose=verbose)) from None
+
+
+def _failed(error: Exception, *, verbose: bool) -> int:
+    if _listener.signum is not None:
+        # What failed is what the signal had broken off.
+        return _stopped(Stopped(_listener.signum))
+    if isinstance(error, BestshotError):
+        say(f"error: {error}")
+        return _code_of(error)
+    if verbose:
+        traceback.print_exc()
+    say(f"internal error: {type(error).__name__}: {_first_line(error)}; run again with -v and report the traceback")
+    return INTERNAL_ERROR
 
 
 def _code_of(error: BestshotError) -> int:
@@ -117,7 +145,6 @@ def _code_of(error: BestshotError) -> int:
 
 
 def _stopped(error: KeyboardInterrupt) -> int:
-    # Python gives signals back to the system at its end; another Ctrl-C must not change the exit code then.
     _on_stop(signal.SIG_IGN)
     signum = error.signum if isinstance(error, Stopped) else int(signal.SIGINT)
     word = "interrupted" if signum == signal.SIGINT else "terminated"
