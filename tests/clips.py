@@ -107,7 +107,11 @@ class Sampling:
     def lost_indices(self) -> set[int]:
         """The sample indices that the report gives as lost, from its times."""
         fps = float(self.grid.fps)
-        return {k for gap in self.report.lost for k in range(round(gap.start * fps), round(gap.end * fps))}
+        gaps = [(round(gap.start * fps), gap) for gap in self.report.lost]
+        # A stretch at the end stops with the take, perhaps before its last sample's time is over.
+        assert all(gap.end <= float(self.report.duration) + 1e-9 for _, gap in gaps)
+        assert all(math.isclose(gap.end * fps, first + gap.samples, abs_tol=1) for first, gap in gaps)
+        return {k for first, gap in gaps for k in range(first, first + gap.samples)}
 
 
 def sample(info: VideoInfo, fps: float) -> Sampling:

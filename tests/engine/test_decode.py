@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import random
 
+import av
 import numpy as np
 import pytest
 
 from bestshot_trt import plan
 from bestshot_trt.config import AnalyzeConfig
-from bestshot_trt.decode import PyAVDecoder, _pyav, probe
+from bestshot_trt.decode import PyAVDecoder, ScorePicture, _pyav, probe
 from bestshot_trt.errors import BestshotError
 from bestshot_trt.frames import DecodeReport
 
@@ -284,3 +285,21 @@ def test_abandoning_the_batches_leaves_no_thread_behind(clip):
     next(batches)
     batches.close()
     assert threading.active_count() == before
+
+
+def test_pictures_that_cannot_be_converted_are_lost_and_the_others_are_not(clip, monkeypatch):
+    info = probe(clip("-c:v libx264"))
+    whole = DecodeReport()
+    count = sum(len(batch) for batch in PyAVDecoder().batches(info, AnalyzeConfig(), whole))
+    convert, calls = ScorePicture._convert, iter(range(100))
+
+    def failing(self, frame):
+        if next(calls) in (1, 2):
+            raise av.error.ArgumentError(22, "Invalid argument")
+        return convert(self, frame)
+
+    monkeypatch.setattr(ScorePicture, "_convert", failing)
+    report = DecodeReport()
+    times = [t for batch in PyAVDecoder().batches(info, AnalyzeConfig(), report) for t in batch.times]
+    assert len(times) == count - 2
+    assert [(gap.start, gap.end, gap.samples) for gap in report.lost] == [(pytest.approx(1 / 3), 1.0, 2)]

@@ -8,6 +8,7 @@ import itertools
 from collections import deque
 from collections.abc import Iterator
 from fractions import Fraction
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..bitstream import Parser, parser_for
@@ -91,7 +92,7 @@ def _frames_from(info: VideoInfo, pts: int) -> Iterator[VideoFrame]:
         context = stream.codec_context
         context.thread_type = "AUTO"
         parser = parser_for(info.codec, bytes(context.extradata or b""), intra_only=False)
-        for packet in _packets_from(container, stream, parser, pts):
+        for packet in _packets_from(info.path, container, stream, parser, pts):
             try:
                 yield from context.decode(packet)
             except av.FFmpegError:
@@ -99,7 +100,7 @@ def _frames_from(info: VideoInfo, pts: int) -> Iterator[VideoFrame]:
 
 
 def _packets_from(
-    container: InputContainer, stream: VideoStream, parser: Parser | None, pts: int
+    path: Path, container: InputContainer, stream: VideoStream, parser: Parser | None, pts: int
 ) -> Iterator[Packet[VideoStream] | None]:
     """Packets in decode order from a keyframe at or before ``pts``, after a first packet and a reset.
 
@@ -110,18 +111,26 @@ def _packets_from(
     if first is None:
         return
     found = _safe_keyframe(container, stream, parser, first, pts)
-    if found is None:
-        container.seek(first.dts or 0, stream=stream)
-    else:
-        _quiet_decode(stream, first)
-        stream.codec_context.flush_buffers()
-        container.seek(found[0], stream=stream)
-    started = found is None
-    for packet in packets_of(container, stream):
-        started = started or (found is not None and packet.pts == found[1])
-        if started:
-            yield packet
+    if found is None or not _seek(container, stream, found[0]):
+        with open_container(path) as afresh:
+            yield from packets_of(afresh, stream_of(afresh, stream.index))
+        yield None
+        return
+    _quiet_decode(stream, first)
+    stream.codec_context.flush_buffers()
+    yield from itertools.dropwhile(lambda packet: packet.pts != found[1], packets_of(container, stream))
     yield None
+
+
+def _seek(container: InputContainer, stream: VideoStream, target: int) -> bool:
+    """Seek to ``target`` ticks; False where the file's index or its damage does not allow it."""
+    import av
+
+    try:
+        container.seek(target, stream=stream)
+    except av.FFmpegError:
+        return False
+    return True
 
 
 def _safe_keyframe(
@@ -141,7 +150,8 @@ def _safe_keyframe(
     target, step = pts, round(1 / stream.time_base)
     run_up: list[tuple[int, int]] = []
     while target > begin:
-        container.seek(target, stream=stream)
+        if not _seek(container, stream, target):
+            return None
         key = _keyframe_ahead(container, stream, pts)
         if key is None or key.pts is None or key.dts is None:
             target, step = target - step, step * 2

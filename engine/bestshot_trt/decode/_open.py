@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from ..errors import InputError, shown
+from ..files import check_regular
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -29,18 +29,8 @@ def check_path(path: Path) -> None:
     Raises:
         InputError: missing, a folder, a pipe or device, empty, or not readable.
     """
-    try:
-        status = path.stat()
-    except FileNotFoundError:
-        raise InputError(f"{shown(path)}: no such file; check the path") from None
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise InputError(f"{shown(path)}: cannot be opened: {reason}") from error
-    if stat.S_ISDIR(status.st_mode):
-        raise InputError(f"{shown(path)}: is a folder; name one video file in it")
-    if not stat.S_ISREG(status.st_mode):
-        raise InputError(f"{shown(path)}: is a pipe or device; save it as a regular file first")
-    if status.st_size == 0:
+    check_regular(path)
+    if path.stat().st_size == 0:
         raise InputError(f"{shown(path)}: is empty (0 bytes); copy or record it again")
     if not os.access(path, os.R_OK):
         raise InputError(f"{shown(path)}: may not be read; change its permissions")

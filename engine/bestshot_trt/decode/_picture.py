@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeVar, cast
 import numpy as np
 import numpy.typing as npt
 
+from ..errors import DecodeError, shown
 from ..frames import VideoInfo
 
 if TYPE_CHECKING:
@@ -39,7 +40,19 @@ class ScorePicture:
         self._sink: FilterContext | None = None
 
     def convert(self, frame: VideoFrame) -> npt.NDArray[np.uint8]:
-        """The score picture of ``frame`` as uint8 RGB (h, w, 3)."""
+        """The score picture of ``frame`` as uint8 RGB (h, w, 3).
+
+        Raises:
+            DecodeError: libavfilter cannot convert it; its header lies about its colours, say.
+        """
+        import av
+
+        try:
+            return self._convert(frame)
+        except av.FFmpegError as error:
+            raise DecodeError(f"{shown(self._info.path)}: a picture cannot be converted: {error.strerror}") from error
+
+    def _convert(self, frame: VideoFrame) -> npt.NDArray[np.uint8]:
         key = (frame.width, frame.height, frame.format.name)
         if key != self._key:
             # A stream may change its format half way; every picture still gets the take's size.

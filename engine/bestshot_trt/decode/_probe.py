@@ -30,6 +30,7 @@ _MATRICES = {
 _TRANSFERS = {16: "pq", 18: "hlg"}
 _FULL_RANGE = 2
 _HD_HEIGHT = 720
+_WIDEST_PIXEL = 16
 _LONGEST_TAKE_S = 48 * 3600
 _UNTIMED_PICTURES = 64
 """So many pictures without a time in a row make a file that has none (a raw H.264 stream)."""
@@ -104,6 +105,12 @@ def probe(path: Path) -> VideoInfo:
         return _describe(path, container, stream, frame)
 
 
+def _pixel_aspect(stream: VideoStream) -> Fraction:
+    """The pixel aspect ratio, or 1 where it is unset or one that no picture can have."""
+    ratio = stream.sample_aspect_ratio
+    return ratio if ratio and 1 / _WIDEST_PIXEL <= ratio <= _WIDEST_PIXEL else Fraction(1)
+
+
 def _describe(path: Path, container: InputContainer, stream: VideoStream, frame: VideoFrame) -> VideoInfo:
     start_pts = frame_pts(frame)
     if start_pts is None or stream.time_base is None:
@@ -118,7 +125,7 @@ def _describe(path: Path, container: InputContainer, stream: VideoStream, frame:
         width=frame.width,
         height=frame.height,
         rotation=round(-frame.rotation / 90) * 90 % 360,
-        pixel_aspect=stream.sample_aspect_ratio or Fraction(1),
+        pixel_aspect=_pixel_aspect(stream),
         time_base=stream.time_base,
         start_pts=start_pts,
         frame_rate=stream.average_rate or stream.guessed_rate,

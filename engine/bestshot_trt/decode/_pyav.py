@@ -12,12 +12,14 @@ import contextlib
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..bitstream import Parser, parser_for
 from ..config import AnalyzeConfig
+from ..errors import DecodeError
 from ..frames import DecodeReport, FrameBatch, LostStretch, VideoInfo, score_size
 from ..plan import Group, PacketInfo, Planner, SampleGrid, sample_pictures, time_on_screen
 from ..prefetch import prefetch
@@ -67,9 +69,14 @@ class PyAVDecoder:
         pixels = np.empty((BATCH_FRAMES, size[1], size[0], 3), np.uint8)
         times: list[float] = []
         pts: list[int] = []
+        unusable: list[int] = []
         with contextlib.closing(prefetch(sampled_frames(info, grid, report), PREFETCH_FRAMES)) as frames:
             for sampled in frames:
-                converted = picture.convert(sampled.frame)
+                try:
+                    converted = picture.convert(sampled.frame)
+                except DecodeError:
+                    unusable.extend(sampled.samples)
+                    continue
                 for index in sampled.samples:
                     pixels[len(times)] = converted
                     times.append(grid.time(index))
@@ -79,6 +86,7 @@ class PyAVDecoder:
                         times, pts = [], []
         if times:
             yield FrameBatch(pixels[: len(times)], np.array(times), np.array(pts, np.int64))
+        report.lost.extend(_stretches(unusable, grid, report.duration))
 
 
 def sampled_frames(info: VideoInfo, grid: SampleGrid, report: DecodeReport) -> Iterator[Sampled]:
@@ -308,19 +316,23 @@ class _Unplanned:
             yield pts, duration, frame
 
 
+def _stretches(lost: list[int], grid: SampleGrid, duration: Fraction) -> Iterator[LostStretch]:
+    """Neighbouring lost samples as stretches of media time, none beyond the take."""
+    runs: list[list[int]] = []
+    for index in sorted(lost):
+        if runs and index == runs[-1][1] + 1:
+            runs[-1][1] = index
+        else:
+            runs.append([index, index])
+    for first, last in runs:
+        end = min(grid.time(last + 1), float(duration))
+        yield LostStretch(start=grid.time(first), end=end, samples=last - first + 1)
+
+
 def finish(report: DecodeReport, info: VideoInfo, grid: SampleGrid, end_pts: int, lost: list[int], errors: int) -> None:
     """Enter what is known at the end of the take: its duration, and which stretches were lost."""
     report.duration = grid.media_time(end_pts)
-    stretches: list[list[int]] = []
-    for index in sorted(lost):
-        if stretches and index == stretches[-1][1] + 1:
-            stretches[-1][1] = index
-        else:
-            stretches.append([index, index])
-    report.lost.extend(
-        LostStretch(start=grid.time(first), end=grid.time(last + 1), samples=last - first + 1)
-        for first, last in stretches
-    )
+    report.lost.extend(_stretches(lost, grid, report.duration))
     if errors:
         report.notes.append(f"libavcodec reported damage in {errors} packet{'s' if errors > 1 else ''}")
     missing = (info.duration_claim or 0) - report.duration

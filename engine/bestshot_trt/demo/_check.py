@@ -10,7 +10,7 @@ from ..moments import Moment, MomentsDocument
 from ..progress import Progress, silent
 from ._take import PLANTED, Planted, make_take
 
-TAKE = "take.mp4"
+TAKE = "bestshot-demo.mp4"
 
 
 @dataclass(frozen=True)

@@ -87,7 +87,8 @@ class _Reader:
         from av.audio.stream import AudioStream
 
         stream = self._container.streams.best("audio")
-        if not isinstance(stream, AudioStream):
+        # A track of a codec that libavcodec does not know has no context.
+        if not isinstance(stream, AudioStream) or stream.codec_context is None:
             self._sound.notes.append("the take has no audio that can be decoded")
             return True
         rate = stream.codec_context.sample_rate
