@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -16,6 +18,9 @@ from .errors import BackendUnavailable, ModelUnavailable
 
 if TYPE_CHECKING:
     from bestshot_kernels.frame_stats import FrameStats
+
+_M_MMAP_THRESHOLD = -3
+_MMAP_THRESHOLD = 128 << 10
 
 Measure = Callable[[npt.NDArray[np.uint8]], "FrameStats"]
 
@@ -49,6 +54,16 @@ def open_backend(config: AnalyzeConfig) -> Backend:
     return _cpu_backend()
 
 
+def _fix_mmap_threshold() -> None:
+    """Keep large blocks out of the heap, so that memory does not grow with the length of the take.
+
+    glibc raises its threshold to the size of every large block that is freed; packets of all sizes then
+    share the heap and leave holes in it. Setting it once, to its default, ends that (mallopt(3)).
+    """
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _MMAP_THRESHOLD)
+
+
 def _cpu_backend() -> Backend:
     import cv2
 
@@ -57,6 +72,7 @@ def _cpu_backend() -> Backend:
     from .decode import PyAVDecoder
     from .embed import LayoutEmbedder
 
+    _fix_mmap_threshold()
     # libav's decoding threads already fill the cores; OpenCV's own would only take turns with them.
     cv2.setNumThreads(1)
     return Backend(

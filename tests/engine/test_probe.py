@@ -52,12 +52,12 @@ def test_rotation_is_clockwise(clips, clip, tmp_path, angle, clockwise):
 def test_pixel_aspect(clip):
     info = probe(clip(f"-vf setsar=4/3 {X264}"))
     assert info.pixel_aspect == Fraction(4, 3)
+    assert info.display_size == (128, 64)
 
 
 def test_a_pixel_aspect_that_no_picture_has_is_a_lie(clip):
-    info = probe(clip(f"-vf setsar=1000/1 {X264}"))
+    info = probe(clip(f"-vf setsar=64/1 {X264}"))
     assert (info.pixel_aspect, info.display_size) == (1, (96, 64))
-    assert info.display_size == (128, 64)
 
 
 def test_interlaced_and_sound(clip):
