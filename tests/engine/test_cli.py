@@ -189,7 +189,7 @@ BAD_INPUTS = {
     "sound in MP4": (ffmpeg_input("sine=duration=1", ".m4a"), "holds no video (only audio)"),
     "sound in WAV": (ffmpeg_input("sine=duration=1", ".wav"), "not a video that can be read"),
     "missing": (lambda folder, clips: folder / "gone.mp4", "no such file; check the path"),
-    "folder": (lambda folder, clips: folder, "is a folder; name one video file in it"),
+    "folder": (lambda folder, clips: folder, "is a folder; name one file in it"),
     "device": (lambda folder, clips: Path("/dev/zero"), "is a pipe or device"),
     "pipe": (lambda folder, clips: (os.mkfifo(folder / "pipe"), folder / "pipe")[1], "is a pipe or device"),
     "loop of links": (lambda folder, clips: ((folder / "a").symlink_to("a"), folder / "a")[1], "cannot be opened"),
