@@ -87,6 +87,13 @@ def _on_stop(handler: Any) -> None:
             signal.signal(number, handler)
 
 
+def _quiet_swallowed_stops() -> None:
+    """A library that swallows a stop in one of its callbacks shall not print it; `_Listener` asks again."""
+    excepthook, unraisablehook = sys.excepthook, sys.unraisablehook
+    sys.excepthook = lambda kind, error, trace: None if issubclass(kind, Stopped) else excepthook(kind, error, trace)
+    sys.unraisablehook = lambda args: None if issubclass(args.exc_type, Stopped) else unraisablehook(args)
+
+
 def run_app() -> int:
     """Run the command that ``sys.argv`` names; returns the exit code."""
     try:
@@ -117,6 +124,8 @@ def _run_app() -> int:
 @contextmanager
 def reported(*, verbose: bool) -> Iterator[None]:
     """Turn errors of the work inside into one line on stderr and the exit code of their kind."""
+    # Here and not earlier, since Typer sets a hook of its own when it is called.
+    _quiet_swallowed_stops()
     try:
         yield
     except typer.Exit:
