@@ -19,7 +19,7 @@ from typing import Any
 import av
 import imageio_ffmpeg
 
-from bestshot_trt.decode import probe
+from bestshot_trt.decode import open_container, probe, stream_of
 from bestshot_trt.decode._pyav import sampled_frames
 from bestshot_trt.frames import DecodeReport
 from bestshot_trt.plan import SampleGrid
@@ -43,8 +43,8 @@ def is_identical(path: Path) -> bool:
     limit = info.start_pts + int(GATE_S / info.time_base)
     samples = sampled_frames(info, grid, DecodeReport())
     wanted = next(samples, None)
-    with av.open(str(path)) as container:
-        stream = next(s for s in container.streams.video if s.index == info.stream_index)
+    with open_container(path) as container:
+        stream = stream_of(container, info.stream_index)
         stream.thread_type = "AUTO"
         for frame in container.decode(stream):
             if wanted is None or frame.pts is None or frame.pts > limit:

@@ -35,16 +35,18 @@ def analyze(path: str | Path, config: Config | None = None, progress: Progress =
         InputError: not a video file. DecodeError: no sample of it can be decoded.
         BackendUnavailable, ModelUnavailable: what ``config`` names is not to be had here.
     """
-    config = config or Config()
+    return _analyze(probe(Path(path)), config or Config(), progress)
+
+
+def _analyze(info: VideoInfo, config: Config, progress: Progress) -> Track:
     backend = open_backend(config.analyze)
-    info = probe(Path(path))
     report = DecodeReport()
     samples = Samples(backend)
     for batch in backend.decoder.batches(info, config.analyze, report):
         samples.add(batch)
         progress("analyze", float(batch.times[-1]), info.duration_claim)
     if not len(samples):
-        raise DecodeError(f"{shown(path)}: none of its pictures can be decoded; the file is damaged")
+        raise DecodeError(f"{shown(info.path)}: none of its pictures can be decoded; the file is damaged")
     return rescore(samples.track(_meta(info, config.analyze, backend, report)), config)
 
 
@@ -205,7 +207,7 @@ def run(
     target = Path(folder or results.default_folder(path))
     info = probe(path)
     with results.opened(target, *results.run_names(target, path), source=path, overwrite=overwrite):
-        track = analyze(path, config, progress)
+        track = _analyze(info, config, progress)
         write_track(track, target / results.TRACK)
         document = results.export_moments(pick(track, config), info, target, config.export, progress)
         results.write_selection(document, track, target)
@@ -227,9 +229,9 @@ def analyze_to(
         InputError, DecodeError, BackendUnavailable, ModelUnavailable, ExportError: as in the steps.
     """
     path, output = Path(path), Path(output)
-    probe(path)
+    info = probe(path)
     results.check_track_output(output, path, overwrite=overwrite)
-    track = analyze(path, config, progress)
+    track = _analyze(info, config or Config(), progress)
     write_track(track, output)
     return track
 

@@ -129,7 +129,7 @@ def test_a_high_score_rate_needs_every_packet_it_samples(clips, clip):
 
 def swallow(monkeypatch, lost_pts, decoders):
     """Make the first ``decoders`` decoders swallow the pictures at ``lost_pts``, as damage would."""
-    feed = _pyav._Feeder.feed
+    feed = _pyav.Feeder.feed
     seen = []
 
     def swallowing(self, packet):
@@ -138,7 +138,7 @@ def swallow(monkeypatch, lost_pts, decoders):
         frames = feed(self, packet)
         return [frame for frame in frames if frame.pts not in lost_pts or seen.index(self) >= decoders]
 
-    monkeypatch.setattr(_pyav._Feeder, "feed", swallowing)
+    monkeypatch.setattr(_pyav.Feeder, "feed", swallowing)
     return seen
 
 

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from bestshot_trt.clock import clock
 from bestshot_trt.export import SheetEntry, write_contact_sheet, write_timeline
-from bestshot_trt.export._clock import clock
 from bestshot_trt.export.contact_sheet import _place_pictures
 
 SVG = "{http://www.w3.org/2000/svg}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..clock import clock
 from ..errors import shown
 from ..moments import MomentsDocument
 from ..track import Track, TrackMeta
@@ -15,12 +16,6 @@ if TYPE_CHECKING:
     from ..doctor import Check
 
 _COLUMNS = ("rank", "peak", "from", "to", "score", "sharp", "exposure", "aesthetic", "clip")
-
-
-def clock(seconds: float) -> str:
-    """``0:12:34.5``: hours, minutes, seconds to a tenth."""
-    tenths = round(seconds * 10)
-    return f"{tenths // 36000}:{tenths // 600 % 60:02d}:{tenths // 10 % 60:02d}.{tenths % 10}"
 
 
 def print_moments(document: MomentsDocument, *, as_json: bool) -> None:

@@ -6,12 +6,12 @@ from typing import Protocol
 from ..config import AnalyzeConfig
 from ..frames import DecodeReport, FrameBatch, VideoInfo
 from ._between import frames_between
-from ._open import open_container
+from ._open import open_container, stream_of
 from ._picture import ScorePicture
 from ._probe import probe
 from ._pyav import PyAVDecoder
 
-__all__ = ["Decoder", "PyAVDecoder", "ScorePicture", "frames_between", "open_container", "probe"]
+__all__ = ["Decoder", "PyAVDecoder", "ScorePicture", "frames_between", "open_container", "probe", "stream_of"]
 
 
 class Decoder(Protocol):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import heapq
 import itertools
 from collections import deque
@@ -15,6 +14,7 @@ from ..bitstream import Parser, parser_for
 from ..errors import DecodeError, shown
 from ..frames import VideoInfo
 from ..plan import time_on_screen
+from ._feeder import Feeder
 from ._open import open_container, packets_of, stream_of
 from ._probe import frame_pts, is_plausible
 
@@ -85,22 +85,23 @@ def _ordered(info: VideoInfo, frames: Iterator[VideoFrame]) -> Iterator[tuple[in
 
 def _frames_from(info: VideoInfo, pts: int) -> Iterator[VideoFrame]:
     """Decoded pictures from a safe keyframe at or before ``pts`` on."""
-    import av
-
     with open_container(info.path) as container:
         stream = stream_of(container, info.stream_index)
         context = stream.codec_context
         context.thread_type = "AUTO"
         parser = parser_for(info.codec, bytes(context.extradata or b""), intra_only=False)
-        for packet in _packets_from(info.path, container, stream, parser, pts):
-            try:
-                yield from context.decode(packet)
-            except av.FFmpegError:
-                continue
+        feeder = Feeder(context)
+        for packet in _packets_from(info.path, container, stream, feeder, parser, pts):
+            yield from feeder.feed(packet)
 
 
 def _packets_from(
-    path: Path, container: InputContainer, stream: VideoStream, parser: Parser | None, pts: int
+    path: Path,
+    container: InputContainer,
+    stream: VideoStream,
+    feeder: Feeder,
+    parser: Parser | None,
+    pts: int,
 ) -> Iterator[Packet[VideoStream] | None]:
     """Packets in decode order from a keyframe at or before ``pts``, after a first packet and a reset.
 
@@ -116,8 +117,8 @@ def _packets_from(
             yield from packets_of(afresh, stream_of(afresh, stream.index))
         yield None
         return
-    _quiet_decode(stream, first)
-    stream.codec_context.flush_buffers()
+    feeder.feed(first)
+    feeder.reset()
     yield from itertools.dropwhile(lambda packet: packet.pts != found[1], packets_of(container, stream))
     yield None
 
@@ -173,10 +174,3 @@ def _keyframe_ahead(container: InputContainer, stream: VideoStream, pts: int) ->
         if packet.is_keyframe and packet.pts is not None and packet.pts <= pts:
             return packet
     return None
-
-
-def _quiet_decode(stream: VideoStream, packet: Packet[VideoStream]) -> None:
-    import av
-
-    with contextlib.suppress(av.FFmpegError):
-        stream.codec_context.decode(packet)

@@ -23,6 +23,7 @@ from ..errors import DecodeError
 from ..frames import DecodeReport, FrameBatch, LostStretch, VideoInfo, score_size
 from ..plan import Group, PacketInfo, Planner, SampleGrid, sample_pictures, time_on_screen
 from ..prefetch import prefetch
+from ._feeder import Feeder
 from ._open import open_container, packets_of, stream_of
 from ._picture import ScorePicture
 from ._probe import frame_pts, is_plausible
@@ -30,7 +31,6 @@ from ._probe import frame_pts, is_plausible
 if TYPE_CHECKING:
     from av.container import InputContainer
     from av.packet import Packet
-    from av.video.codeccontext import VideoCodecContext
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
@@ -111,28 +111,6 @@ def sampled_frames(info: VideoInfo, grid: SampleGrid, report: DecodeReport) -> I
             yield from _Planned(info, grid, report, parser).run(container, stream)
 
 
-class _Feeder:
-    """One decoder and the account of what it was fed; libavcodec's errors are counted, never raised."""
-
-    def __init__(self, context: VideoCodecContext) -> None:
-        self._context = context
-        self.errors = 0
-
-    def feed(self, packet: Packet[VideoStream] | None) -> list[VideoFrame]:
-        """The frames that come out for ``packet``; None drains the decoder."""
-        import av
-
-        try:
-            return self._context.decode(packet)
-        except av.FFmpegError:
-            self.errors += 1
-            return []
-
-    def reset(self) -> None:
-        """Forget all pictures, so that decoding can start anew at a keyframe."""
-        self._context.flush_buffers()
-
-
 def _demux(
     container: InputContainer, stream: VideoStream, info: VideoInfo, report: DecodeReport
 ) -> Iterator[Packet[VideoStream]]:
@@ -158,7 +136,7 @@ class _Planned:
         self._lost: list[int] = []
 
     def run(self, container: InputContainer, stream: VideoStream) -> Iterator[Sampled]:
-        feeder = _Feeder(stream.codec_context)
+        feeder = Feeder(stream.codec_context)
         planner: Planner[Packet[VideoStream]] = Planner(self._grid, drop=True)
         with contextlib.closing(self._rescuer):
             for packet in _demux(container, stream, self._info, self._report):
@@ -176,7 +154,7 @@ class _Planned:
         kind = self._parser.classify(bytes(packet))
         return PacketInfo(packet.pts, packet.duration or 0, packet.size, packet.is_discard, kind)
 
-    def _decode(self, feeder: _Feeder, group: Group[Packet[VideoStream]]) -> Iterator[Sampled]:
+    def _decode(self, feeder: Feeder, group: Group[Packet[VideoStream]]) -> Iterator[Sampled]:
         self._waiting.extend((pts, group) for pts in group.wanted)
         for packet, fed in zip(group.payloads, group.feed, strict=True):
             if fed:
@@ -217,7 +195,7 @@ class _Rescuer:
     def __init__(self, info: VideoInfo) -> None:
         self._info = info
         self._container: InputContainer | None = None
-        self._feeder: _Feeder | None = None
+        self._feeder: Feeder | None = None
         self._primer: Packet[VideoStream] | None = None
         self._group: Group[Packet[VideoStream]] | None = None
         self._frames: Iterator[VideoFrame] = iter(())
@@ -246,12 +224,12 @@ class _Rescuer:
         for packet in [*group.payloads, None]:
             yield from feeder.feed(packet)
 
-    def _ready(self) -> _Feeder:
+    def _ready(self) -> Feeder:
         if self._feeder is None:
             self._container = open_container(self._info.path)
             context = stream_of(self._container, self._info.stream_index).codec_context
             context.thread_type = "AUTO"
-            self._feeder = _Feeder(context)
+            self._feeder = Feeder(context)
             self._feeder.feed(self._primer)
         self._feeder.reset()
         return self._feeder
@@ -275,7 +253,7 @@ class _Unplanned:
         self._errors_seen = 0
 
     def run(self, container: InputContainer, stream: VideoStream) -> Iterator[Sampled]:
-        feeder = _Feeder(stream.codec_context)
+        feeder = Feeder(stream.codec_context)
         lost: list[int] = []
         following = 0
         for samples, pts, frame in sample_pictures(self._pictures(feeder, container, stream), self._grid):
@@ -289,7 +267,7 @@ class _Unplanned:
         finish(self._report, self._info, self._grid, max(self._end, self._packet_end), lost, feeder.errors)
 
     def _pictures(
-        self, feeder: _Feeder, container: InputContainer, stream: VideoStream
+        self, feeder: Feeder, container: InputContainer, stream: VideoStream
     ) -> Iterator[tuple[int, int, VideoFrame | None]]:
         for packet in _demux(container, stream, self._info, self._report):
             self._report.packets_fed += 1
@@ -300,7 +278,7 @@ class _Unplanned:
         if feeder.errors > self._errors_seen and self._packet_end > self._end:
             yield self._end, self._packet_end - self._end, None
 
-    def _timed(self, feeder: _Feeder, frames: list[VideoFrame]) -> Iterator[tuple[int, int, VideoFrame | None]]:
+    def _timed(self, feeder: Feeder, frames: list[VideoFrame]) -> Iterator[tuple[int, int, VideoFrame | None]]:
         for frame in frames:
             pts = frame_pts(frame)
             if pts is None:

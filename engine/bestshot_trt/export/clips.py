@@ -126,9 +126,7 @@ def _encode(
     from ..decode import frames_between
 
     pictures = frames_between(info, span.seconds(span.start), span.seconds(span.end))
-    first = next(pictures, None)
-    if first is None:
-        raise ExportError(f"{shown(path)}: no picture can be decoded from {float(span.seconds(span.start)):g} s on")
+    first = next(pictures)
     info = dataclasses.replace(info, width=first.width, height=first.height)
     fields = _fields(info) if info.interlaced else None
     pix_fmt = carrier_format(first)
@@ -182,11 +180,10 @@ def _timed(frames: Iterable[VideoFrame], info: VideoInfo, span: _Span) -> Iterat
 
 def _fields(info: VideoInfo) -> Fields:
     """The field order that the stream declares; top first, as in HD, when it declares none."""
-    from ..decode import open_container
+    from ..decode import open_container, stream_of
 
     with open_container(info.path) as container:
-        stream = next(s for s in container.streams.video if s.index == info.stream_index)
-        order = stream.codec_context.field_order
+        order = stream_of(container, info.stream_index).codec_context.field_order
     return Fields(top_first=int(order) not in _BOTTOM_FIRST)
 
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from ..clock import clock
 from ..files import whole_file
-from ._clock import clock
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from ..clock import clock
 from ..files import write_text
-from ._clock import clock
 from ._curves import Series, drawable_runs, nice_values
 
 Pick = tuple[int, float, float, float]
