@@ -29,7 +29,9 @@ def looped(path: Path, seconds: float, folder: Path) -> Path:
 
 def peak_mib(path: Path, folder: Path) -> float:
     """Peak resident memory of one `analyze`, in MiB."""
-    arguments = ["analyze", str(path), "-q", "--model", "none", "--overwrite", "-o", str(folder / "track.parquet")]
+    track = folder / "track.parquet"
+    track.unlink(missing_ok=True)
+    arguments = ["analyze", str(path), "-q", "--model", "none", "-o", str(track)]
     done = subprocess.run([sys.executable, "-c", _PEAK, *arguments], check=True, capture_output=True, text=True)
     return int(done.stdout.split()[-1]) / (1024 if sys.platform != "darwin" else 1024 * 1024)
 

@@ -114,10 +114,21 @@ class Track:
         return len(self.times)
 
 
+def _arrow() -> Any:
+    """pyarrow on the system's allocator: its own keeps 50 MiB and more that a take's numbers never need.
+
+    Arrow reads the choice once, when it is first imported.
+    """
+    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
+    import pyarrow as pa
+    import pyarrow.parquet
+
+    return pa
+
+
 def _schema(width: int, meta: bytes) -> pa.Schema:
     """The file's columns. Only the prompt similarity may be null, which is faster to read too."""
-    import pyarrow as pa
-
+    pa = _arrow()
     types = {
         "time_s": pa.float64(),
         "pts": pa.int64(),
@@ -138,9 +149,7 @@ def write_track(track: Track, path: Path) -> None:
     Raises:
         ExportError: the file cannot be written.
     """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
+    pa = _arrow()
     schema = _schema(track.embedding.shape[1], records.dumps(track.meta, SCHEMA, VERSION).encode())
     columns = []
     for field in schema:
@@ -151,7 +160,7 @@ def write_track(track: Track, path: Path) -> None:
         else:
             columns.append(pa.array(array, type=field.type, from_pandas=field.nullable))
     with whole_file(path) as temporary, temporary.open("wb") as file:
-        pq.write_table(
+        pa.parquet.write_table(
             pa.Table.from_arrays(columns, schema=schema),
             file,
             row_group_size=max(SMALLEST_ROW_GROUP, len(track) // ROW_GROUPS),
@@ -162,16 +171,14 @@ def write_track(track: Track, path: Path) -> None:
 
 
 def _read_table(path: Path) -> pa.Table:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
+    pa = _arrow()
     try:
         # As bytes, since pyarrow refuses a str path whose bytes are not UTF-8.
         with pa.OSFile(os.fsencode(path)) as source:
-            if META_KEY not in (pq.read_schema(source).metadata or {}):
+            if META_KEY not in (pa.parquet.read_schema(source).metadata or {}):
                 raise InputError(f"{shown(path)}: a Parquet file, but not a score track of bestshot-trt")
             # read_table decodes the row groups side by side, which ParquetFile.read does not.
-            return pq.read_table(source)
+            return pa.parquet.read_table(source)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
         raise InputError(f"{shown(path)}: cannot be read as a score track: {reason}") from error
@@ -179,8 +186,7 @@ def _read_table(path: Path) -> pa.Table:
 
 def _check_schema(table: pa.Table, path: Path) -> None:
     """Raise `InputError` unless ``table`` has all columns, in their types, with values."""
-    import pyarrow as pa
-
+    pa = _arrow()
     for column in COLUMNS:
         if column not in table.column_names:
             raise InputError(f"{shown(path)}: column {column} is missing")
