@@ -29,6 +29,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("recording", files or [missing], ids=lambda path: path.name)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def no_models(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """No test sees this user's models, and none asks the hub for one."""
+    os.environ["BESTSHOT_MODELS"] = str(tmp_path_factory.mktemp("no-models"))
+    os.environ["HF_HUB_OFFLINE"] = "1"
+
+
 @pytest.fixture(scope="session")
 def media() -> Path:
     """The folder of real footage, or a skip that says where it was looked for."""
@@ -41,13 +48,30 @@ def media() -> Path:
 @pytest.fixture(scope="session")
 def clips() -> ModuleType:
     """``clips.py`` beside this file: makes clips, and tells what a full decode gives of a file."""
-    spec = importlib.util.spec_from_file_location("clips", TESTS / "clips.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["clips"] = module
-    spec.loader.exec_module(module)
-    return module
+    return helper("clips")
+
+
+def helper(name: str) -> ModuleType:
+    """The module ``name.py`` beside this file; tests are not a package, so it is not simply imported."""
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, TESTS / f"{name}.py")
+        assert spec is not None
+        assert spec.loader is not None
+        sys.modules[name] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(sys.modules[name])
+    return sys.modules[name]
+
+
+@pytest.fixture(scope="session")
+def zoo() -> ModuleType:
+    """``model_zoo.py`` beside this file: makes models on the spot."""
+    return helper("model_zoo")
+
+
+@pytest.fixture(scope="session")
+def tiny_model(zoo: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A model folder that embeds colours and knows a few letters, whole and quick; the `ModelFolder`."""
+    return zoo.tiny_model_folder(tmp_path_factory.mktemp("tiny-model") / "tiny")
 
 
 @pytest.fixture(scope="session")

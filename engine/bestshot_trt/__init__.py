@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     )
     from .moments import Moment, MomentsDocument, Rejection
     from .pipeline import analyze, export, pick, run
+    from .search import search
     from .track import Track, read_track, write_track
 
 __all__ = [
@@ -52,6 +53,7 @@ __all__ = [
     "pick",
     "read_track",
     "run",
+    "search",
     "write_track",
 ]
 
@@ -69,15 +71,16 @@ _HOMES = {
     ),
     "moments": ("Moment", "MomentsDocument", "Rejection"),
     "pipeline": ("analyze", "export", "pick", "run"),
+    "search": ("search",),
     "track": ("Track", "read_track", "write_track"),
 }
 
 
 class _Package(ModuleType):
-    """Keeps ``export`` the step: importing the subpackage of that name would put itself in its place."""
+    """Keeps ``export`` and ``search`` the calls: importing the modules of those names would put them in their place."""
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if not (name == "export" and isinstance(value, ModuleType)):
+        if not (name in ("export", "search") and isinstance(value, ModuleType)):
             super().__setattr__(name, value)
 
 

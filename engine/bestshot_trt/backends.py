@@ -14,7 +14,8 @@ import numpy.typing as npt
 from .config import AnalyzeConfig
 from .decode import Decoder
 from .embed import Embedder
-from .errors import BackendUnavailable, ModelUnavailable
+from .errors import BackendUnavailable
+from .progress import Progress, silent
 
 if TYPE_CHECKING:
     from bestshot_kernels.frame_stats import FrameStats
@@ -36,22 +37,22 @@ class Backend:
     measure: Measure
     """uint8 RGB (n, h, w, 3) to the statistics of each picture, on the host."""
     embedder: Embedder
+    model_note: str | None
+    """Why there is no CLIP model though one was welcome; every output carries it."""
 
 
-def open_backend(config: AnalyzeConfig) -> Backend:
+def open_backend(config: AnalyzeConfig, progress: Progress = silent) -> Backend:
     """The backend for ``config``: ``auto`` falls back and says why, a named one never does.
+
+    ``progress`` hears of a model that has to be pulled.
 
     Raises:
         BackendUnavailable: the named backend cannot run here.
         ModelUnavailable: the named model cannot be had.
     """
-    if config.model not in ("auto", "none"):
-        raise ModelUnavailable(
-            f"model {config.model!r} is not known to this version; use --model none (CLIP models come later)"
-        )
     if config.backend == "gpu":
         raise BackendUnavailable("backend gpu: this version runs on the CPU only; use --backend cpu or auto")
-    return _cpu_backend()
+    return _cpu_backend(config, progress)
 
 
 def _fix_mmap_threshold() -> None:
@@ -64,15 +65,17 @@ def _fix_mmap_threshold() -> None:
         ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _MMAP_THRESHOLD)
 
 
-def _cpu_backend() -> Backend:
+def _cpu_backend(config: AnalyzeConfig, progress: Progress) -> Backend:
     import cv2
 
     from bestshot_kernels.frame_stats import frame_stats
 
     from .decode import PyAVDecoder
-    from .embed import LayoutEmbedder
+    from .embed.models import CPU_DEFAULT
+    from .embed.resolve import open_embedder
 
     _fix_mmap_threshold()
+    resolved = open_embedder(config, default=CPU_DEFAULT, progress=progress)
     # libav's decoding threads already fill the cores; OpenCV's own would only take turns with them.
     cv2.setNumThreads(1)
     return Backend(
@@ -80,5 +83,6 @@ def _cpu_backend() -> Backend:
         fallback_reason=None,
         decoder=PyAVDecoder(),
         measure=frame_stats,
-        embedder=LayoutEmbedder(),
+        embedder=resolved.embedder,
+        model_note=resolved.note,
     )

@@ -99,11 +99,30 @@ class AnalyzeConfig:
     score_height: int = _setting(
         720, "short side of the picture that is measured, never scaled up", low=16, high=4320, unit="pixels"
     )
-    model: str = _setting("auto", "CLIP model for aesthetics, or none for the stand-in")
+    model: str = _setting(
+        "auto",
+        "CLIP model: a name of `bestshot-trt models list`, a folder that models export made, "
+        "auto for one that is here or can be pulled, or none for the stand-in",
+    )
+    precision: str = _setting(
+        "fp32",
+        "arithmetic of the CLIP model; int8 only where models verify found it close enough",
+        choices=("fp32", "fp16", "int8"),
+    )
+    framing: str = _setting(
+        "crop",
+        "how a frame becomes the model's square: its middle, all of it squashed, or all of it with bars",
+        choices=("crop", "squash", "pad"),
+    )
     backend: str = _setting("auto", "where to decode and measure", choices=("auto", "cpu", "gpu"))
 
     def __post_init__(self) -> None:
         _check(self)
+
+
+def _check_texts(name: str, value: Any) -> None:
+    if not isinstance(value, tuple) or not all(isinstance(text, str) and text.strip() for text in value):
+        raise ConfigError(f"{name} is {value!r}; it must be a text, or a list of texts, none of them empty")
 
 
 def _is_clip_length(value: Any) -> bool:
@@ -120,6 +139,10 @@ class PickConfig:
     """What `pick` does: the cheap half. Nothing here needs the footage again."""
 
     weights: Weights = field(default_factory=Weights)
+    prompt: tuple[str, ...] = ()
+    """Texts that a good moment fits (CLIP); more of them count by their mean."""
+    avoid: tuple[str, ...] = ()
+    """Texts that it does not fit; the mean of their similarities is subtracted."""
     normalize: str = _setting(
         "track",
         "map each measure to [0, 1] over the take, or keep raw values",
@@ -138,6 +161,8 @@ class PickConfig:
 
     def __post_init__(self) -> None:
         _check(self)
+        for name in ("prompt", "avoid"):
+            _check_texts(name, getattr(self, name))
         if self.clip_length is None:
             if self.pre + self.post < SHORTEST_CLIP_S:
                 raise ConfigError(

@@ -227,8 +227,15 @@ def _is_installed(package: str) -> bool:
 
 
 def _model() -> Iterator[Check]:
-    value = "none only in this version: contrast and colour stand in for a CLIP model"
-    yield Check("models", None, value)
+    from .embed.models import CPU_DEFAULT, installed, models_folder
+
+    found = installed()
+    if found:
+        names = ", ".join(f"{folder.card.name}/{folder.card.pretrained}" for folder in found)
+        yield Check("models", True, f"{names} in {models_folder()}")
+    else:
+        value = f"no CLIP model in {models_folder()}; contrast and colour stand in for its aesthetics"
+        yield Check("models", False, value, f"bestshot-trt models pull {CPU_DEFAULT}")
 
 
 def _folder() -> Iterator[Check]:

@@ -67,12 +67,23 @@ class VideoInfo:
         return (pts - self.start_pts) * self.time_base
 
 
+@dataclass(frozen=True, kw_only=True)
+class ModelView:
+    """The square picture that a model wants of every sample, made from the decoded frame."""
+
+    size: int
+    """Its side in pixels."""
+    framing: str
+    """How the frame becomes square: ``crop``, ``squash`` or ``pad``, as in `bestshot_kernels.clip_resize`."""
+
+
 @dataclass(frozen=True)
 class FrameBatch:
-    """Pictures and their times. ``pixels`` is valid until the next batch is read.
+    """Pictures and their times. ``pixels`` and ``views`` are valid until the next batch is read.
 
     ``pixels`` is uint8 RGB of shape (n, h, w, 3); ``times`` float64 (n,) are the sampling times in
-    seconds of media time; ``pts`` int64 (n,) are those of the pictures on screen at those times.
+    seconds of media time; ``pts`` int64 (n,) are those of the pictures on screen at those times;
+    ``views`` is uint8 RGB (n, size, size, 3) when a `ModelView` was asked for.
 
     Raises:
         ValueError: dtype, rank or lengths do not fit.
@@ -81,6 +92,7 @@ class FrameBatch:
     pixels: npt.NDArray[np.uint8]
     times: npt.NDArray[np.float64]
     pts: npt.NDArray[np.int64]
+    views: npt.NDArray[np.uint8] | None = None
 
     def __post_init__(self) -> None:
         if self.pixels.dtype != np.uint8 or self.pixels.ndim != 4 or self.pixels.shape[3] != 3:
@@ -89,6 +101,8 @@ class FrameBatch:
             raise ValueError(
                 f"{len(self.pixels)} pictures, {len(self.times)} times, {len(self.pts)} pts; need one each"
             )
+        if self.views is not None and len(self.views) != len(self.times):
+            raise ValueError(f"{len(self.views)} views of {len(self.times)} pictures; need one each")
 
     def __len__(self) -> int:
         return len(self.times)

@@ -7,12 +7,14 @@ import dataclasses
 import math
 import os
 import platform
+import sys
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from . import records
+from ._version import __version__
 from .config import Config
 from .errors import InputError, shown
 from .files import whole_file, write_text
@@ -42,6 +44,9 @@ class Program:
 
     name: str
     version: str
+
+
+PROGRAM = Program(name="bestshot-trt", version=__version__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,6 +113,22 @@ class Backend:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ClipModel:
+    """The CLIP model that made the embeddings and the aesthetic score."""
+
+    name: str
+    pretrained: str
+    width: int
+    precision: str
+    framing: str
+    head: str
+    digest: str
+    """sha256 of its fp32 visual graph: embeddings of equal digests can be compared."""
+    folder: str
+    """Where it was found."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Machine:
     """Where it ran; ``versions`` are those of the libraries that make the numbers."""
 
@@ -124,6 +145,8 @@ class Machine:
         import numpy
 
         libraries = {"numpy": numpy, "av": av, "opencv": cv2}
+        if "onnxruntime" in sys.modules:
+            libraries["onnxruntime"] = sys.modules["onnxruntime"]
         return cls(
             python=platform.python_version(),
             platform=platform.platform(),
@@ -214,6 +237,10 @@ class MomentsDocument:
     source: Source
     settings: Settings
     model: str
+    """``none``, or name and weights of the CLIP model as ``ViT-B-32/openai``."""
+    model_note: str | None
+    """Why there is no CLIP model though one was welcome, and how to get one."""
+    clip_model: ClipModel | None
     backend: Backend
     machine: Machine
     decode: Decode

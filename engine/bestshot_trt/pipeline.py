@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from pathlib import Path
 from typing import Any
@@ -9,21 +10,22 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from . import moments, results, scoring, timeline
-from ._version import __version__
+from . import moments, prompts, results, scoring, timeline
 from .backends import Backend, open_backend
 from .config import AnalyzeConfig, Config, PickConfig
 from .decode import probe
 from .errors import DecodeError, shown
 from .files import check_regular
 from .frames import DecodeReport, VideoInfo
-from .moments import Decode, Machine, Moment, MomentsDocument, Program, Source, Video
+from .moments import PROGRAM, Decode, Machine, Moment, MomentsDocument, Source, Video
+from .prefetch import prefetch
 from .progress import Progress, silent
-from .samples import Samples
+from .samples import Samples, measured
 from .source import fingerprint
 from .track import Track, TrackMeta, read_track, write_track
 
-PROGRAM = Program(name="bestshot-trt", version=__version__)
+BATCHES_AHEAD = 4
+"""Batches measured ahead of the embedder: numbers, and for CLIP four small pictures each, 0.6 MB."""
 
 
 def analyze(path: str | Path, config: Config | None = None, progress: Progress = silent) -> Track:
@@ -39,15 +41,19 @@ def analyze(path: str | Path, config: Config | None = None, progress: Progress =
 
 
 def _analyze(info: VideoInfo, config: Config, progress: Progress) -> Track:
-    backend = open_backend(config.analyze)
+    backend = open_backend(config.analyze, progress)
+    prompts.check(config.pick, backend.embedder.clip_model)
     report = DecodeReport()
-    samples = Samples(backend)
-    for batch in backend.decoder.batches(info, config.analyze, report):
-        samples.add(batch)
-        progress("analyze", float(batch.times[-1]), info.duration_claim)
+    samples = Samples(backend.embedder)
+    pictures = backend.decoder.batches(info, config.analyze, report, backend.embedder.view)
+    with contextlib.closing(prefetch(measured(backend, pictures), BATCHES_AHEAD)) as batches:
+        for batch in batches:
+            samples.add(batch)
+            progress("analyze", float(batch.times[-1]), info.duration_claim)
     if not len(samples):
         raise DecodeError(f"{shown(info.path)}: none of its pictures can be decoded; the file is damaged")
-    return rescore(samples.track(_meta(info, config.analyze, backend, report)), config)
+    track = samples.track(_meta(info, config.analyze, backend, report))
+    return rescore(prompts.apply(track, config.pick, progress), config)
 
 
 def _meta(info: VideoInfo, config: AnalyzeConfig, backend: Backend, report: DecodeReport) -> TrackMeta:
@@ -64,6 +70,10 @@ def _meta(info: VideoInfo, config: AnalyzeConfig, backend: Backend, report: Deco
         duration=report.duration,
         analyze=moments.plain(config),
         model=backend.embedder.model,
+        model_note=backend.model_note,
+        clip_model=backend.embedder.clip_model,
+        prompt=(),
+        avoid=(),
         backend=moments.Backend(name=backend.name, fallback_reason=backend.fallback_reason),
         machine=Machine.here(),
         decode=Decode.from_report(report),
@@ -88,17 +98,20 @@ def _scores(track: Track, config: PickConfig) -> tuple[npt.NDArray[np.float64], 
     return score, timeline.smooth(track.times, score, config.window)
 
 
-def pick(track: Track | str | Path, config: Config | None = None) -> MomentsDocument:
+def pick(track: Track | str | Path, config: Config | None = None, progress: Progress = silent) -> MomentsDocument:
     """Rank an analysed take: the cheap half, without decoding. ``track`` may be the path of one.
 
+    New prompts are measured from the track's embeddings; without any, those it was analysed with stay.
     The document's moments have no clips yet.
 
     Raises:
         InputError: the file is not a score track.
+        ModelUnavailable: there are prompts, and the model that made the track is not to be had.
     """
     config = config or Config()
     if not isinstance(track, Track):
         track = _read_track(Path(track))
+    track = prompts.apply(track, config.pick, progress)
     score, smoothed = _scores(track, config.pick)
     chosen = timeline.select(
         track.times, smoothed, track.embedding, float(track.meta.duration), config.pick, score=score
@@ -108,15 +121,22 @@ def pick(track: Track | str | Path, config: Config | None = None) -> MomentsDocu
         created_by=PROGRAM,
         source=meta.source,
         settings=moments.Settings(
-            analyze=meta.analyze, pick=moments.plain(config.pick), export=moments.plain(config.export)
+            analyze=meta.analyze, pick=_pick_settings(track, config.pick), export=moments.plain(config.export)
         ),
         model=meta.model,
+        model_note=meta.model_note,
+        clip_model=meta.clip_model,
         backend=meta.backend,
         machine=meta.machine,
         decode=meta.decode,
         moments=tuple(_moment(track, chosen_one, score, smoothed) for chosen_one in chosen.picks),
         rejected=chosen.rejections,
     )
+
+
+def _pick_settings(track: Track, config: PickConfig) -> dict[str, Any]:
+    """The settings as they took effect: without prompts of their own, those of the track."""
+    return moments.plain(dataclasses.replace(config, prompt=track.meta.prompt, avoid=track.meta.avoid))
 
 
 def _read_track(path: Path) -> Track:
@@ -237,7 +257,12 @@ def analyze_to(
 
 
 def pick_to(
-    track: str | Path, folder: str | Path, config: Config | None = None, *, overwrite: bool = False
+    track: str | Path,
+    folder: str | Path,
+    config: Config | None = None,
+    *,
+    overwrite: bool = False,
+    progress: Progress = silent,
 ) -> MomentsDocument:
     """`pick` from the track file ``track`` and write ``moments.json``, ``moments.csv`` and the plot to ``folder``.
 
@@ -248,7 +273,7 @@ def pick_to(
         InputError, ExportError: as in the steps.
     """
     config, folder = config or Config(), Path(folder)
-    analysed = _read_track(Path(track))
+    analysed = prompts.apply(_read_track(Path(track)), config.pick, progress)
     document = pick(analysed, config)
     with results.opened(folder, *results.SELECTION, source=Path(document.source.path), overwrite=overwrite):
         results.write_selection(document, rescore(analysed, config), folder)

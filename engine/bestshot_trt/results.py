@@ -7,7 +7,6 @@ import dataclasses
 import itertools
 import re
 from collections.abc import Iterator
-from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,18 +15,17 @@ import numpy.typing as npt
 
 from . import moments
 from .config import ExportConfig
-from .decode import ScorePicture, frames_between, probe
+from .decode import probe
 from .errors import ConfigError, ExportError, InputError, shown
 from .files import check_folder, check_regular, claimed
-from .frames import VideoInfo, score_size
+from .frames import VideoInfo
 from .moments import Moment, MomentsDocument
 from .progress import Progress
+from .sheet import sheet_entry
 from .source import fingerprint
 from .track import Track, read_track
 
 if TYPE_CHECKING:
-    from av.video.frame import VideoFrame
-
     from .export.contact_sheet import SheetEntry
 
 MOMENTS_JSON = "moments.json"
@@ -42,10 +40,6 @@ _OWN_CLIP = re.compile(CLIPS + r"/\d{2,}_\d{2,}h\d{2}m\d{2}\.\d{3}s\.mp4", re.AS
 _LEFTOVER = re.compile(r"\.\d{2,}_[^.]*(\.\d*s?)?\.[0-9a-f]{8}\.part\.mp4", re.ASCII)
 _SPARE_S = 0.001
 """How far a moment may end after the take: a second written with fewer digits."""
-
-NEIGHBOUR_S = 0.5
-"""Seconds from a peak to the pictures shown beside it on the contact sheet."""
-SHEET_HEIGHT = 480
 
 
 def default_folder(source: Path) -> Path:
@@ -189,16 +183,20 @@ def _write_timeline(document: MomentsDocument, track: Track, path: Path) -> None
         times=track.times,
         score=track.score,
         score_smooth=track.score_smooth,
-        measures={
-            "sharpness": track.sharpness,
-            "exposure_penalty": track.exposure_penalty,
-            "aesthetic": track.aesthetic,
-        },
+        measures=_drawn(track),
         picks=[(m.rank, m.peak_s, m.start_s, m.end_s) for m in document.moments],
         rejections=[(r.peak_s, f"{r.reason}: {r.detail}") for r in document.rejected],
         duration=float(track.meta.duration),
         title=Path(document.source.path).name,
     )
+
+
+def _drawn(track: Track) -> dict[str, npt.NDArray[np.float32]]:
+    """The measures that bear on the score, by name."""
+    names = ["sharpness", "exposure_penalty", "aesthetic"]
+    if not np.isnan(track.prompt_similarity).all():
+        names.append("prompt_similarity")
+    return {name: getattr(track, name) for name in names}
 
 
 def open_source(document: MomentsDocument, beside: Path) -> VideoInfo:
@@ -260,7 +258,7 @@ def export_moments(
         result = write_clip(info, moment.start_s, moment.end_s, folder / name, config)
         notes += [note for note in result.notes if note not in notes]
         named.append(dataclasses.replace(moment, clip=name))
-        entries.append(_sheet_entry(info, moment))
+        entries.append(sheet_entry(info, moment))
         done += moment.end_s - moment.start_s
     progress("export", done, total)
     write_contact_sheet(entries, folder / CONTACT_SHEET, info.path.name)
@@ -286,45 +284,3 @@ def _clips_of(folder: Path) -> set[str]:
     except InputError:
         return set()
     return {moment.clip for moment in old.moments if moment.clip is not None and _OWN_CLIP.fullmatch(moment.clip)}
-
-
-def _sheet_entry(info: VideoInfo, moment: Moment) -> SheetEntry:
-    from .export.contact_sheet import SheetEntry
-
-    tick = float(info.time_base)
-    beside = (moment.peak_s - NEIGHBOUR_S, moment.peak_s, moment.peak_s + NEIGHBOUR_S)
-    times = sorted({max(min(time, moment.end_s - tick), moment.start_s) for time in beside})
-    return SheetEntry(
-        rank=moment.rank,
-        peak_s=moment.peak_s,
-        start_s=moment.start_s,
-        end_s=moment.end_s,
-        score=moment.score_smooth,
-        pictures=_pictures_at(info, times),
-        times=times,
-        measures={
-            "sharpness": moment.measures.sharpness,
-            "exposure penalty": moment.measures.exposure_penalty,
-            "aesthetic": moment.measures.aesthetic,
-        },
-    )
-
-
-def _pictures_at(info: VideoInfo, times: list[float]) -> list[npt.NDArray[np.uint8]]:
-    """The pictures on screen at ``times`` (increasing seconds of media time), decoded in one go."""
-    convert = ScorePicture(info, score_size(info.display_size, SHEET_HEIGHT)).convert
-    return [convert(frame) for frame in _changes(info, times)]
-
-
-def _changes(info: VideoInfo, times: list[float]) -> Iterator[VideoFrame]:
-    half = info.time_base / 2
-    pending = list(times)
-    held: VideoFrame | None = None
-    for frame in frames_between(info, times[0], Fraction(times[-1]) + info.time_base):
-        starts = info.media_time(frame.pts if frame.pts is not None else info.start_pts) - half
-        while held is not None and pending and starts > pending[0]:
-            pending.pop(0)
-            yield held
-        held = frame
-    if held is not None:
-        yield from (held for _ in pending)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Generator, Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -9,6 +12,7 @@ import numpy.typing as npt
 
 from . import scoring
 from .backends import Backend
+from .embed import Embedder
 from .frames import FrameBatch
 from .track import Track, TrackMeta
 
@@ -48,39 +52,77 @@ class _Column:
         self._rows.resize((rows, *self._rows.shape[1:]), refcheck=False)
 
 
-class Samples:
-    """Measures batches of pictures and collects the results."""
+@dataclass(frozen=True)
+class Measured:
+    """What is left of a batch of pictures once they are measured."""
 
-    def __init__(self, backend: Backend) -> None:
-        self._backend = backend
+    times: npt.NDArray[np.float64]
+    pts: npt.NDArray[np.int64]
+    measures: npt.NDArray[np.float32]
+    """(n, 4): sharpness, exposure penalty, contrast, colourfulness."""
+    prepared: npt.NDArray[Any]
+    """What the embedder wants of them (n, ...)."""
+
+
+def measured(backend: Backend, batches: Iterable[FrameBatch]) -> Iterator[Measured]:
+    """Measure ``batches``; nothing yielded refers to their pictures, so it can run ahead on a thread."""
+    from bestshot_kernels.frame_stats import contrast, exposure_penalty
+
+    with contextlib.closing(batches) if isinstance(batches, Generator) else contextlib.nullcontext():
+        for batch in batches:
+            stats = backend.measure(batch.pixels)
+            columns = (
+                stats.laplacian_variance,
+                exposure_penalty(stats.histogram),
+                contrast(stats.histogram),
+                stats.colourfulness,
+            )
+            measures = np.stack(columns, axis=1).astype(np.float32, copy=False)
+            yield Measured(batch.times, batch.pts, measures, backend.embedder.prepare(batch))
+
+
+class Samples:
+    """Embeds what was measured, and collects the results."""
+
+    def __init__(self, embedder: Embedder) -> None:
+        self._embedder = embedder
+        self._waiting: list[npt.NDArray[Any]] = []
         self._times = _Column(np.float64)
         self._pts = _Column(np.int64)
         self._measures = _Column(np.float32)
         self._embeddings = _Column(np.float32)
+        self._aesthetic = _Column(np.float32)
 
     def __len__(self) -> int:
         return len(self._times)
 
-    def add(self, batch: FrameBatch) -> None:
-        """Measure and embed the pictures of ``batch``."""
-        from bestshot_kernels.frame_stats import contrast, exposure_penalty
-
-        stats = self._backend.measure(batch.pixels)
-        columns = (
-            stats.laplacian_variance,
-            exposure_penalty(stats.histogram),
-            contrast(stats.histogram),
-            stats.colourfulness,
-        )
-        self._measures.extend(np.stack(columns, axis=1))
-        self._embeddings.extend(self._backend.embedder.embed(batch.pixels))
+    def add(self, batch: Measured) -> None:
+        """Take in a batch; its pictures are embedded once enough of them wait."""
         self._times.extend(batch.times)
         self._pts.extend(batch.pts)
+        self._measures.extend(batch.measures)
+        self._waiting.append(batch.prepared)
+        if sum(map(len, self._waiting)) >= self._embedder.batch_size:
+            self._embed()
+
+    def _embed(self) -> None:
+        if not self._waiting:
+            return
+        embedded = self._embedder.embed(np.concatenate(self._waiting))
+        self._waiting.clear()
+        self._embeddings.extend(embedded.embedding)
+        if embedded.aesthetic is not None:
+            self._aesthetic.extend(embedded.aesthetic)
 
     def track(self, meta: TrackMeta) -> Track:
         """The track of all samples, not yet scored; nothing may be added after."""
+        self._embed()
         sharpness, exposure, contrasts, colours = np.ascontiguousarray(self._measures.finish().T)
         count = len(sharpness)
+        if len(self._aesthetic):
+            aesthetic = self._aesthetic.finish()
+        else:
+            aesthetic = scoring.stand_in_aesthetic(contrasts, colours).astype(np.float32)
         return Track(
             times=self._times.finish(),
             pts=self._pts.finish(),
@@ -88,7 +130,7 @@ class Samples:
             exposure_penalty=exposure,
             contrast=contrasts,
             colourfulness=colours,
-            aesthetic=scoring.stand_in_aesthetic(contrasts, colours).astype(np.float32),
+            aesthetic=aesthetic,
             prompt_similarity=np.full(count, np.nan, np.float32),
             score=np.zeros(count, np.float32),
             score_smooth=np.zeros(count, np.float32),

@@ -103,6 +103,32 @@ def score(
     return total + weight * normalize(prompt, mode)
 
 
+def prompt_similarity(
+    embedding: npt.NDArray[np.float32], prompt: npt.NDArray[np.float32], avoid: npt.NDArray[np.float32]
+) -> npt.NDArray[np.float32]:
+    """How well pictures fit: the mean cosine with the prompts, minus that with what to avoid.
+
+    Args:
+        embedding: unit vectors (n, d).
+        prompt: unit vectors of the texts that fit (p, d); p may be 0.
+        avoid: unit vectors of those that do not (q, d); q may be 0.
+
+    Returns:
+        float32 (n,).
+
+    Raises:
+        ValueError: the widths differ.
+    """
+    direction = np.zeros(embedding.shape[1], np.float32)
+    for sign, texts in ((1, prompt), (-1, avoid)):
+        if texts.shape[1:] != direction.shape:
+            raise ValueError(f"texts are {texts.shape}; need (p, {len(direction)}), as wide as the embeddings")
+        if len(texts):
+            # The mean of cosines with unit vectors is the product with their mean.
+            direction += sign * texts.mean(axis=0)
+    return embedding @ direction
+
+
 def stand_in_aesthetic(contrast: npt.ArrayLike, colourfulness: npt.ArrayLike) -> Series:
     """What stands in for the aesthetic when there is no CLIP model: contrast and colour, equally.
 

@@ -108,6 +108,8 @@ def _value(current: Any, key: str, value: Any) -> Any:
         return _weights(current.weights, value)
     if key == "clip_length" and value is not None:
         return parse_clip_length(value)
+    if key in ("prompt", "avoid"):
+        return (value,) if isinstance(value, str) else tuple(value) if isinstance(value, list) else value
     default = getattr(current, key)
     if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
         # A whole number too large for a float stays as it is, and fails its bounds.

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from . import records
 from .errors import InputError, shown
 from .files import whole_file
-from .moments import Backend, Decode, Machine, Program, Source
+from .moments import Backend, ClipModel, Decode, Machine, Program, Source
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -55,6 +55,12 @@ class TrackMeta:
     analyze: dict[str, Any]
     """Settings of `config.AnalyzeConfig`, as `moments.plain` gives them."""
     model: str
+    """As in `moments.MomentsDocument`."""
+    model_note: str | None
+    clip_model: ClipModel | None
+    prompt: tuple[str, ...]
+    """Texts that ``prompt_similarity`` was measured against; with ``avoid`` empty: there is none."""
+    avoid: tuple[str, ...]
     backend: Backend
     machine: Machine
     decode: Decode

@@ -243,13 +243,28 @@ def test_output_survives_a_terminal_that_knows_few_letters(take, tmp_path, encod
 
 
 def test_stdout_is_a_short_table_and_stderr_says_where_results_are(cli, take):
-    done = cli("run", take, *QUICK)
+    done = cli("run", take, *QUICK, "--model", "none")
     head, row = done.out.splitlines()
     assert head.split() == ["rank", "peak", "from", "to", "score", "sharp", "exposure", "aesthetic", "clip"]
     assert row.split()[0] == "1"
     assert row.split()[-1].startswith("clips/01_")
     assert done.err == "results are in bestshot/take\n"
     assert cli("run", take, *QUICK, "-q", "--overwrite") == Ended(0, done.out, "")
+
+
+def test_without_a_model_and_a_network_one_line_says_what_is_off_and_how_to_get_it(cli, take):
+    done = cli("run", take, *QUICK)
+    assert done.code == 0
+    remark, _ = done.err.splitlines()
+    assert "aesthetics and prompts are off" in remark
+    assert "bestshot-trt models pull ViT-B-32" in remark
+
+
+def test_a_prompt_has_a_column_in_the_table(cli, take, tiny_model):
+    done = cli("run", take, *QUICK, "--model", tiny_model.path, "--prompt", "the inn")
+    head, row = done.out.splitlines()
+    assert head.split()[-2:] == ["prompt", "clip"]
+    assert -1 <= float(row.split()[-2]) <= 1
 
 
 def test_json_is_the_document_alone_for_every_command_that_has_it(cli, take, tmp_path):

@@ -25,6 +25,8 @@ BOUNDS = {
     (Weights, "prompt"): "at least -100, at most 100",
     (AnalyzeConfig, "fps"): "above 0, at most 60 Hz",
     (AnalyzeConfig, "score_height"): "at least 16, at most 4320 pixels",
+    (AnalyzeConfig, "precision"): "one of fp32, fp16, int8",
+    (AnalyzeConfig, "framing"): "one of crop, squash, pad",
     (AnalyzeConfig, "backend"): "one of auto, cpu, gpu",
     (PickConfig, "normalize"): "one of track, none",
     (PickConfig, "window"): "at least 0, at most 3600 s",
@@ -143,3 +145,10 @@ def test_settings_are_frozen_and_named():
 def test_a_config_error_is_both_ours_and_a_value_error():
     assert issubclass(ConfigError, BestshotError)
     assert issubclass(ConfigError, ValueError)
+
+
+@pytest.mark.parametrize("name", ["prompt", "avoid"])
+@pytest.mark.parametrize("texts", ["a dog", ("",), (" \n",), (7,), ["a dog"]], ids=repr)
+def test_prompts_are_tuples_of_texts_that_say_something(name, texts):
+    with pytest.raises(ConfigError, match=f"{name} is .*; it must be a text, or a list of texts"):
+        PickConfig(**{name: texts})

@@ -74,6 +74,8 @@ def document(peaks, rejected=()):
         ),
         settings=Settings.from_config(Config()),
         model="none",
+        model_note=None,
+        clip_model=None,
         backend=Backend(name="cpu", fallback_reason=None),
         machine=Machine.here(),
         decode=Decode(lost=(), notes=()),

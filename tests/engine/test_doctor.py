@@ -51,7 +51,7 @@ def test_whatever_does_not_work_has_a_hint(here):
 
 def test_it_does_not_suggest_a_gpu_path_that_is_not_there(here):
     assert "not in this version" in by_name(here)["backend gpu"].value
-    assert "none only" in by_name(here)["models"].value
+    assert "no CLIP model" in by_name(here)["models"].value
 
 
 def test_long_reasons_become_one_line():

@@ -51,6 +51,8 @@ DOCUMENT = moments.MomentsDocument(
     source=moments.Source(path="take.mov", fingerprint="ab12", size_bytes=10, duration_s=900.5, video=VIDEO),
     settings=moments.Settings.from_config(Config(pick=PickConfig(clip_length=(3.0, 7.0)))),
     model="none",
+    model_note=None,
+    clip_model=None,
     backend=moments.Backend(name="cpu", fallback_reason="no NVIDIA driver"),
     machine=moments.Machine(python="3.11", platform="Linux", cpu_count=4, versions={"numpy": "2.0"}),
     decode=moments.Decode(lost=(LostStretch(start=1.0, end=2.5, samples=4),), notes=("slow path",)),
@@ -88,7 +90,7 @@ def test_a_document_survives_the_round_trip(tmp_path):
 def test_the_json_has_the_documented_shape():
     document = json.loads(DOCUMENT.to_json())
     assert list(document) == [
-        *("schema", "version", "created_by", "source", "settings", "model", "backend", "machine", "decode"),
+        *("schema", "version", "created_by", "source", "settings", "model", "model_note", "clip_model", "backend", "machine", "decode"),
         *("moments", "rejected"),
     ]
     assert document["schema"] == "bestshot-trt/moments"

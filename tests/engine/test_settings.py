@@ -145,3 +145,19 @@ def test_any_text_is_a_clip_length_or_a_clear_error(text):
     else:
         assert isinstance(shortest, float)
         assert isinstance(longest, float)
+
+
+@pytest.mark.parametrize("written", ['"a dog"', '["a dog"]'], ids=["text", "list"])
+def test_a_file_gives_one_prompt_or_several(tmp_path, written):
+    file = tmp_path / "mine.toml"
+    file.write_text(f"[pick]\nprompt = {written}\navoid = ['a cat', 'rain']\n")
+    assert settings.load(file=file).pick.prompt == ("a dog",)
+    assert settings.load(file=file).pick.avoid == ("a cat", "rain")
+    assert settings.load(file=file, options={"pick": {"prompt": ["a bird"]}}).pick.prompt == ("a bird",)
+
+
+def test_a_prompt_that_is_no_text_is_named(tmp_path):
+    file = tmp_path / "mine.toml"
+    file.write_text("[pick]\nprompt = 7\n")
+    with pytest.raises(ConfigError, match=r"mine\.toml: prompt is 7; it must be a text"):
+        settings.load(file=file)

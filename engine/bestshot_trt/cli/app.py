@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from . import options as o
+from . import search as searching
 from .exits import put, reported, say
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def _settings(preset: str | None, file: Path | None, **sections: dict[str, Any])
     from ..settings import load
 
     given = {
-        section: {key: value for key, value in values.items() if value is not None}
+        section: {key: value for key, value in values.items() if value not in (None, [])}
         for section, values in sections.items()
     }
     return load(preset=preset, file=file, options=given)
@@ -60,7 +61,11 @@ def run(
     fps: o.Fps = None,
     score_height: o.ScoreHeight = None,
     model: o.Model = None,
+    precision: o.Precision = None,
+    framing: o.Framing = None,
     backend: o.Backend = None,
+    prompt: o.Prompt = None,
+    avoid: o.Avoid = None,
     weights: o.Weights = None,
     normalize: o.Normalize = None,
     window: o.Window = None,
@@ -88,8 +93,8 @@ def run(
         settings = _settings(
             preset,
             config,
-            analyze={"fps": fps, "score_height": score_height, "model": model, "backend": backend},
-            pick=_pick(weights, normalize, window, min_gap, top, diversity, pre, post, clip_length),
+            analyze=_analysis(fps, score_height, model, precision, framing, backend),
+            pick=_pick(prompt, avoid, weights, normalize, window, min_gap, top, diversity, pre, post, clip_length),
             export={"crf": crf, "x264_preset": x264_preset, "audio": audio},
         )
         from .. import pipeline, results
@@ -104,7 +109,20 @@ def run(
         _tell_where(folder, quiet=quiet or json)
 
 
+def _analysis(
+    fps: float | None,
+    score_height: int | None,
+    model: str | None,
+    precision: str | None,
+    framing: str | None,
+    backend: str | None,
+) -> dict[str, Any]:
+    return dict(locals())
+
+
 def _pick(
+    prompt: list[str] | None,
+    avoid: list[str] | None,
     weights: str | None,
     normalize: str | None,
     window: float | None,
@@ -135,7 +153,11 @@ def analyze(
     fps: o.Fps = None,
     score_height: o.ScoreHeight = None,
     model: o.Model = None,
+    precision: o.Precision = None,
+    framing: o.Framing = None,
     backend: o.Backend = None,
+    prompt: o.Prompt = None,
+    avoid: o.Avoid = None,
     preset: o.Preset = None,
     config: o.ConfigFile = None,
     overwrite: o.Overwrite = False,
@@ -147,7 +169,8 @@ def analyze(
         settings = _settings(
             preset,
             config,
-            analyze={"fps": fps, "score_height": score_height, "model": model, "backend": backend},
+            analyze=_analysis(fps, score_height, model, precision, framing, backend),
+            pick={"prompt": prompt, "avoid": avoid},
         )
         from .. import pipeline
         from .progress import Meter
@@ -163,6 +186,8 @@ def analyze(
 def pick(
     track: o.TrackFile,
     output: o.Folder = None,
+    prompt: o.Prompt = None,
+    avoid: o.Avoid = None,
     weights: o.Weights = None,
     normalize: o.Normalize = None,
     window: o.Window = None,
@@ -188,15 +213,17 @@ def pick(
         settings = _settings(
             preset,
             config,
-            pick=_pick(weights, normalize, window, min_gap, top, diversity, pre, post, clip_length),
+            pick=_pick(prompt, avoid, weights, normalize, window, min_gap, top, diversity, pre, post, clip_length),
         )
         from .. import pipeline
+        from .progress import Meter
         from .table import print_moments, remark
 
-        if output is None:
-            document = pipeline.pick(track, settings)
-        else:
-            document = pipeline.pick_to(track, output, settings, overwrite=overwrite)
+        with Meter(quiet=quiet) as progress:
+            if output is None:
+                document = pipeline.pick(track, settings, progress)
+            else:
+                document = pipeline.pick_to(track, output, settings, overwrite=overwrite, progress=progress)
         print_moments(document, as_json=json)
         remark(document, quiet=quiet, verbose=verbose)
 
@@ -227,6 +254,9 @@ def export(
         print_moments(document, as_json=json)
         remark(document, quiet=quiet, verbose=verbose)
         _tell_where(output or moments.parent, quiet=quiet or json)
+
+
+app.command(name="search")(searching.search)
 
 
 @app.command()

@@ -48,8 +48,30 @@ MomentsFile = Annotated[
 Fps = Annotated[float | None, _of(AnalyzeConfig, "fps", "--fps", panel=ANALYSIS)]
 ScoreHeight = Annotated[int | None, _of(AnalyzeConfig, "score_height", "--score-height", panel=ANALYSIS)]
 Model = Annotated[str | None, _of(AnalyzeConfig, "model", "--model", panel=ANALYSIS)]
+Precision = Annotated[str | None, _of(AnalyzeConfig, "precision", "--precision", panel=ANALYSIS)]
+Framing = Annotated[str | None, _of(AnalyzeConfig, "framing", "--framing", panel=ANALYSIS)]
 Backend = Annotated[str | None, _of(AnalyzeConfig, "backend", "--backend", panel=ANALYSIS)]
 
+Prompt = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--prompt",
+        metavar="TEXT",
+        help='What a good moment shows, as "well-lit interior wide shot"; may be repeated (CLIP models only)',
+        show_default=False,
+        rich_help_panel=SELECTION,
+    ),
+]
+Avoid = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--avoid",
+        metavar="TEXT",
+        help="What it does not show; may be repeated (CLIP models only)",
+        show_default=False,
+        rich_help_panel=SELECTION,
+    ),
+]
 Weights = Annotated[
     str | None,
     typer.Option(

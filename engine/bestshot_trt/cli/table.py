@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ..demo import Finding
     from ..doctor import Check
 
-_COLUMNS = ("rank", "peak", "from", "to", "score", "sharp", "exposure", "aesthetic", "clip")
+_COLUMNS = ("rank", "peak", "from", "to", "score", "sharp", "exposure", "aesthetic", "prompt", "clip")
 
 
 def print_moments(document: MomentsDocument, *, as_json: bool) -> None:
@@ -24,7 +24,7 @@ def print_moments(document: MomentsDocument, *, as_json: bool) -> None:
         # JSON is UTF-8, whatever the terminal speaks.
         put(document.to_json(), encoding="utf-8")
         return
-    rows = [
+    rows: list[tuple[str, ...]] = [
         (
             str(moment.rank),
             clock(moment.peak_s),
@@ -34,13 +34,17 @@ def print_moments(document: MomentsDocument, *, as_json: bool) -> None:
             f"{moment.measures.sharpness:.0f}",
             f"{moment.measures.exposure_penalty:.3f}",
             f"{moment.measures.aesthetic:.2f}",
+            "" if moment.measures.prompt_similarity is None else f"{moment.measures.prompt_similarity:.3f}",
             moment.clip or "",
         )
         for moment in document.moments
     ]
-    widths = [max(len(row[i]) for row in [_COLUMNS, *rows]) for i in range(len(_COLUMNS))]
+    table = [_COLUMNS, *rows]
+    if all(moment.measures.prompt_similarity is None for moment in document.moments):
+        table = [row[:-2] + row[-1:] for row in table]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     lines = []
-    for row in [_COLUMNS, *rows]:
+    for row in table:
         cells = [f"{cell:>{width}}" for cell, width in zip(row[:-1], widths, strict=False)]
         lines.append("  ".join([*cells, row[-1]]).rstrip())
     _put_lines(lines)
@@ -60,6 +64,8 @@ def remark(made: MomentsDocument | TrackMeta, *, quiet: bool, verbose: bool) -> 
         say(f"{name}: {lost.start:.1f} s to {lost.end:.1f} s could not be decoded ({samples} left out)")
     for note in made.decode.notes:
         say(f"{name}: {note}")
+    if made.model_note:
+        say(f"{name}: {made.model_note}")
     if made.backend.fallback_reason:
         say(f"{name}: backend {made.backend.name}: {made.backend.fallback_reason}")
     if verbose:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Protocol
 
 from ..config import AnalyzeConfig
-from ..frames import DecodeReport, FrameBatch, VideoInfo
+from ..frames import DecodeReport, FrameBatch, ModelView, VideoInfo
 from ._between import frames_between
 from ._open import open_container, stream_of
 from ._picture import ScorePicture
@@ -19,6 +19,8 @@ class Decoder(Protocol):
 
     name: str
 
-    def batches(self, info: VideoInfo, config: AnalyzeConfig, report: DecodeReport) -> Iterator[FrameBatch]:
-        """Every sample's picture, in order; what was lost or done otherwise is entered in ``report``."""
+    def batches(
+        self, info: VideoInfo, config: AnalyzeConfig, report: DecodeReport, view: ModelView | None = None
+    ) -> Iterator[FrameBatch]:
+        """Every sample's picture, in order, and its ``view``; what was lost is entered in ``report``."""
         ...

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import DecodeError, shown
-from ..frames import VideoInfo
+from ..frames import ModelView, VideoInfo
 
 if TYPE_CHECKING:
     from av.filter import Graph
@@ -99,6 +99,26 @@ class ScorePicture:
         untagged = ("setparams", "color_trc=unknown:color_primaries=unknown")
         pixels = "rgb48le" if color.is_hdr else "rgb24"
         return [untagged, *_TURNS[self._info.rotation], ("scale", scale), ("format", f"pix_fmts={pixels}")]
+
+
+class ModelPicture:
+    """Makes a model's square picture from the decoded frame, at its own resolution. Not thread-safe."""
+
+    def __init__(self, info: VideoInfo, view: ModelView, score_size: tuple[int, int]) -> None:
+        self._view = view
+        # Where the score picture is the whole frame, it need not be converted twice.
+        self._whole = None if score_size == info.display_size else ScorePicture(info, info.display_size)
+
+    def convert(self, frame: VideoFrame, score_picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        """uint8 RGB (size, size, 3) of ``frame``, whose score picture is already made.
+
+        Raises:
+            DecodeError: libavfilter cannot convert it.
+        """
+        from bestshot_kernels.clip_resize import clip_resize
+
+        whole = score_picture if self._whole is None else self._whole.convert(frame)
+        return clip_resize(whole[None], self._view.size, self._view.framing)[0]
 
 
 def _interleaved(frame: VideoFrame, size: tuple[int, int], dtype: type[Sample]) -> npt.NDArray[Sample]:

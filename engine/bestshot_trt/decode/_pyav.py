@@ -15,17 +15,15 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from ..bitstream import Parser, parser_for
 from ..config import AnalyzeConfig
 from ..errors import DecodeError
-from ..frames import DecodeReport, FrameBatch, LostStretch, VideoInfo, score_size
+from ..frames import DecodeReport, FrameBatch, LostStretch, ModelView, VideoInfo, score_size
 from ..plan import Group, PacketInfo, Planner, SampleGrid, sample_pictures, time_on_screen
 from ..prefetch import prefetch
+from ._batch import Pictures
 from ._feeder import Feeder
 from ._open import open_container, packets_of, stream_of
-from ._picture import ScorePicture
 from ._probe import frame_pts, is_plausible
 
 if TYPE_CHECKING:
@@ -34,7 +32,6 @@ if TYPE_CHECKING:
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
-BATCH_FRAMES = 4
 PREFETCH_FRAMES = 6
 """Decoded frames waiting to be measured: 18 MB at 1080p, 75 MB at 4K (8-bit 4:2:0)."""
 REORDER_FRAMES = 4
@@ -57,35 +54,32 @@ class PyAVDecoder:
 
     name = "pyav"
 
-    def batches(self, info: VideoInfo, config: AnalyzeConfig, report: DecodeReport) -> Iterator[FrameBatch]:
-        """Score pictures of every sample of the take, in order; ``report`` is filled in meanwhile.
+    def batches(
+        self, info: VideoInfo, config: AnalyzeConfig, report: DecodeReport, view: ModelView | None = None
+    ) -> Iterator[FrameBatch]:
+        """Score pictures of every sample of the take, in order, with their ``view`` for a model.
+
+        ``report`` is filled in meanwhile.
 
         Raises:
             InputError: the file is gone or changed beyond reading.
         """
         size = score_size(info.display_size, config.score_height)
         grid = SampleGrid(config.fps, info.time_base, info.start_pts)
-        picture = ScorePicture(info, size)
-        pixels = np.empty((BATCH_FRAMES, size[1], size[0], 3), np.uint8)
-        times: list[float] = []
-        pts: list[int] = []
+        pictures = Pictures(info, size, view)
         unusable: list[int] = []
         with contextlib.closing(prefetch(sampled_frames(info, grid, report), PREFETCH_FRAMES)) as frames:
             for sampled in frames:
                 try:
-                    converted = picture.convert(sampled.frame)
+                    pictures.convert(sampled.frame)
                 except DecodeError:
                     unusable.extend(sampled.samples)
                     continue
                 for index in sampled.samples:
-                    pixels[len(times)] = converted
-                    times.append(grid.time(index))
-                    pts.append(sampled.pts)
-                    if len(times) == BATCH_FRAMES:
-                        yield FrameBatch(pixels, np.array(times), np.array(pts, np.int64))
-                        times, pts = [], []
-        if times:
-            yield FrameBatch(pixels[: len(times)], np.array(times), np.array(pts, np.int64))
+                    if pictures.add(grid.time(index), sampled.pts):
+                        yield pictures.batch()
+        if pictures:
+            yield pictures.batch()
         report.lost.extend(_stretches(unusable, grid, report.duration))
 
 

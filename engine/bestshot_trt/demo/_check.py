@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .. import pipeline, results
+from ..config import AnalyzeConfig, Config
 from ..moments import Moment, MomentsDocument
 from ..progress import Progress, silent
 from ._take import PLANTED, Planted, make_take
@@ -67,5 +68,7 @@ def run_demo(
     for name in (results.MOMENTS_JSON, TAKE):
         results.prepare(folder, name, overwrite=overwrite)
     make_take(folder / TAKE, progress)
-    document = pipeline.run(folder / TAKE, None, folder, overwrite=overwrite, progress=progress)
+    # The stretches are planted for what is measured without a model, and the demo must need no download.
+    config = Config(analyze=AnalyzeConfig(model="none"))
+    document = pipeline.run(folder / TAKE, config, folder, overwrite=overwrite, progress=progress)
     return document, check(document)

@@ -5,14 +5,25 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from ..frames import FrameBatch, ModelView
+from ..moments import ClipModel
+from ._base import Embedded
+
 
 class LayoutEmbedder:
     """Stands in for CLIP with ``--model none``; tells views apart, knows nothing of beauty or words."""
 
     model = "none"
+    clip_model: ClipModel | None = None
+    view: ModelView | None = None
+    batch_size = 1
 
-    def embed(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        """uint8 RGB (n, h, w, 3) to float32 (n, d), L2-normalised."""
+    def prepare(self, batch: FrameBatch) -> npt.NDArray[np.float32]:
+        """The descriptors themselves, float32 (n, d), since they are far smaller than the pictures."""
         from bestshot_kernels.layout_descriptor import layout_descriptor
 
-        return layout_descriptor(pixels)
+        return layout_descriptor(batch.pixels)
+
+    def embed(self, prepared: npt.NDArray[np.float32]) -> Embedded:
+        """The descriptors as they are; there is no aesthetic."""
+        return Embedded(prepared, None)

@@ -1,0 +1,126 @@
+"""CLIP through ONNX Runtime: on the CPU, or on a GPU where onnxruntime-gpu is installed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import ModelUnavailable, shown
+from ..frames import FrameBatch, ModelView
+from ..moments import ClipModel
+from ._base import Embedded
+from .models import ModelFolder
+from .text import Tokenizer
+
+CPU_BATCH = 8
+GPU_BATCH = 64
+_CUDA = "CUDAExecutionProvider"
+_CPU = "CPUExecutionProvider"
+
+
+def usable_cores() -> int:
+    """Cores this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def open_session(graph: Path, precision: str = "fp32", *, cuda: bool = True) -> Any:
+    """An ONNX Runtime session of ``graph``, with every option that bears on results or speed set here.
+
+    Raises:
+        ModelUnavailable: ONNX Runtime cannot load the graph.
+    """
+    import onnxruntime as ort
+
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = usable_cores()
+    options.inter_op_num_threads = 1
+    options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
+    # ONNX Runtime 1.32 crashes on fp16 graphs when it may fuse all it knows.
+    levels = ort.GraphOptimizationLevel
+    options.graph_optimization_level = levels.ORT_ENABLE_EXTENDED if precision == "fp16" else levels.ORT_ENABLE_ALL
+    # Threads that spin while they wait take the cores that decode the next pictures.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.log_severity_level = 3
+    providers = [_CUDA, _CPU] if cuda and _CUDA in ort.get_available_providers() else [_CPU]
+    try:
+        return ort.InferenceSession(os.fspath(graph), options, providers=providers)
+    except Exception as error:  # ONNX Runtime raises its own kinds, one for each of its status codes
+        reason = str(error).splitlines()[0]
+        raise ModelUnavailable(
+            f"{shown(graph)}: ONNX Runtime cannot load it: {reason}; pull or export the model again"
+        ) from error
+
+
+def run_session(session: Any, name: str, values: Any) -> list[npt.NDArray[Any]]:
+    """All outputs of ``session`` for its one input ``name``, on the host.
+
+    ``values`` is a NumPy array, or an array on the session's GPU (``__cuda_array_interface__``), which is
+    bound where it lies and not copied.
+    """
+    binding = session.io_binding()
+    on_device = getattr(values, "__cuda_array_interface__", None)
+    if on_device is None:
+        binding.bind_cpu_input(name, np.ascontiguousarray(values))
+    else:
+        kind = np.dtype(on_device["typestr"]).type
+        binding.bind_input(name, "cuda", 0, kind, tuple(on_device["shape"]), on_device["data"][0])
+    for output in session.get_outputs():
+        binding.bind_output(output.name)
+    session.run_with_iobinding(binding)
+    outputs: list[npt.NDArray[Any]] = binding.copy_outputs_to_cpu()
+    return outputs
+
+
+class OnnxEmbedder:
+    """A CLIP image tower with its aesthetic head, from a model folder."""
+
+    def __init__(self, folder: ModelFolder, *, precision: str = "fp32", framing: str = "crop") -> None:
+        card = folder.card
+        self.model = f"{card.name}/{card.pretrained}"
+        self.view: ModelView | None = ModelView(size=card.size, framing=framing)
+        self.clip_model: ClipModel | None = ClipModel(
+            name=card.name,
+            pretrained=card.pretrained,
+            width=card.width,
+            precision=precision,
+            framing=framing,
+            head=card.head.name,
+            digest=folder.digest,
+            folder=str(folder.path.absolute()),
+        )
+        self._session = open_session(folder.graph("visual", precision), precision)
+        self.batch_size = GPU_BATCH if _CUDA in self._session.get_providers() else CPU_BATCH
+
+    def prepare(self, batch: FrameBatch) -> npt.NDArray[np.uint8]:
+        """The model's own pictures, uint8 RGB (n, size, size, 3).
+
+        Raises:
+            ValueError: the batch has no views.
+        """
+        if batch.views is None:
+            raise ValueError("the batch has no views; ask the decoder for this embedder's view")
+        return batch.views.copy()
+
+    def embed(self, prepared: npt.NDArray[np.uint8]) -> Embedded:
+        """uint8 RGB (n, size, size, 3), n at least 1, to unit embeddings (n, d) and aesthetic (n,)."""
+        embedding, aesthetic = run_session(self._session, "frames", prepared)
+        return Embedded(embedding.astype(np.float32, copy=False), aesthetic.astype(np.float32, copy=False).reshape(-1))
+
+
+class TextEncoder:
+    """A CLIP text tower with its tokeniser, from a model folder."""
+
+    def __init__(self, folder: ModelFolder) -> None:
+        self._tokenizer = Tokenizer.open(folder.file("tokenizer.json"))
+        # Texts are few: what a GPU would save is less than what it takes to set one up.
+        self._session = open_session(folder.graph("text"), cuda=False)
+
+    def encode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        """Unit vectors float32 (len(texts), d)."""
+        (embedding,) = run_session(self._session, "tokens", self._tokenizer(texts))
+        return embedding.astype(np.float32, copy=False)

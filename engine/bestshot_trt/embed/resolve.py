@@ -1,0 +1,142 @@
+"""From the words of a setting to a model that runs: found here, pulled, or refused with the reason."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..config import AnalyzeConfig
+from ..errors import ModelUnavailable, shown
+from ..moments import ClipModel
+from ..progress import Progress
+from ._base import Embedder
+from ._layout import LayoutEmbedder
+from .models import CARD, SPECS, ModelFolder, ModelSpec, find_spec, installed, models_folder, open_folder
+
+if TYPE_CHECKING:
+    from ._onnx import TextEncoder
+
+CLOSE_ENOUGH = 0.99
+"""Least mean cosine to fp32, over real frames, at which int8 may be used."""
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """An embedder, and why it is not a CLIP model though one was welcome."""
+
+    embedder: Embedder
+    note: str | None
+
+
+def open_embedder(config: AnalyzeConfig, *, default: str, progress: Progress) -> Resolved:
+    """The embedder that ``config.model`` names; ``default`` is what ``auto`` pulls when no model is here.
+
+    Raises:
+        ModelUnavailable: a model asked for by name or folder cannot be had, or not in that precision.
+    """
+    if config.model == "none":
+        return Resolved(LayoutEmbedder(), None)
+    if config.model != "auto":
+        return Resolved(_open(find_model(config.model, progress), config), None)
+    try:
+        folder = _any_installed(default) or _pull(find_spec(default), progress)
+    except ModelUnavailable as error:
+        return Resolved(LayoutEmbedder(), f"aesthetics and prompts are off, since no CLIP model is here: {error}")
+    return Resolved(_open(folder, config), None)
+
+
+def find_model(name: str, progress: Progress) -> ModelFolder:
+    """The model called ``name``, pulled if it is not here, or the one in the folder ``name``.
+
+    Raises:
+        ModelUnavailable: it cannot be had.
+    """
+    # A folder may be called as a model is; it is meant when it has a card.
+    is_path = os.sep in name or Path(name).is_dir()
+    if is_path and ((Path(name) / CARD).exists() or not _is_known(name)):
+        return open_folder(Path(name))
+    spec = find_spec(name)
+    return _installed(spec) or _pull(spec, progress)
+
+
+def _is_known(name: str) -> bool:
+    try:
+        find_spec(name)
+    except ModelUnavailable:
+        return False
+    return True
+
+
+def _installed(spec: ModelSpec) -> ModelFolder | None:
+    path = models_folder() / spec.name
+    return open_folder(path) if (path / CARD).exists() else None
+
+
+def _any_installed(default: str) -> ModelFolder | None:
+    """The default model if it is here, else any other that the registry knows."""
+    names = [default, *(spec.name for spec in SPECS)]
+    folders = {folder.path.name: folder for folder in installed()}
+    return next((folders[name] for name in names if name in folders), None)
+
+
+def _pull(spec: ModelSpec, progress: Progress) -> ModelFolder:
+    from .pull import pull
+
+    return pull(spec, progress=progress)
+
+
+def _open(folder: ModelFolder, config: AnalyzeConfig) -> Embedder:
+    from ._onnx import OnnxEmbedder
+
+    _check_precision(folder, config.precision)
+    return OnnxEmbedder(folder, precision=config.precision, framing=config.framing)
+
+
+def _check_precision(folder: ModelFolder, precision: str) -> None:
+    """int8 changes the numbers, so it must have been found close enough on real frames first."""
+    where = shown(folder.path)
+    if not folder.has("visual", precision):
+        how = f"bestshot-trt models verify {where} --{precision} --frames take.mp4"
+        hint = how if precision == "int8" else f"bestshot-trt models export {folder.card.name} --precision {precision}"
+        raise ModelUnavailable(f"{where}: this model has no {precision} graph; make one with: {hint}")
+    parity = folder.card.parity.get(precision)
+    if precision == "int8" and (parity is None or parity < CLOSE_ENOUGH):
+        raise ModelUnavailable(
+            f"{where}: its int8 graph has a cosine of {parity or 0:.4f} to fp32; it must be {CLOSE_ENOUGH} or more"
+        )
+
+
+def open_text_encoder(clip_model: ClipModel, progress: Progress) -> TextEncoder:
+    """The text tower of the model that made a track's embeddings, pulled if only its image tower is here.
+
+    Raises:
+        ModelUnavailable: that very model is not here, or its text tower cannot be had.
+    """
+    from ._onnx import TextEncoder
+
+    folder = _same(clip_model)
+    if not folder.has("text"):
+        from .pull import add_text
+
+        folder = add_text(folder, progress=progress)
+    return TextEncoder(folder)
+
+
+def _same(clip_model: ClipModel) -> ModelFolder:
+    for folder in [*_at(Path(clip_model.folder)), *installed()]:
+        if folder.digest == clip_model.digest:
+            return folder
+    name = f"{clip_model.name}/{clip_model.pretrained}"
+    raise ModelUnavailable(
+        f"prompts need the model that made the track, {name}, and neither {shown(clip_model.folder)} nor "
+        f"{shown(models_folder())} holds it; get it with: bestshot-trt models pull {clip_model.name}"
+    )
+
+
+def _at(path: Path) -> list[ModelFolder]:
+    try:
+        return [open_folder(path)]
+    except ModelUnavailable:
+        return []

@@ -1,0 +1,195 @@
+"""A whole run with a CLIP-like model: its numbers, prompts, and what happens when there is none."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import bestshot_trt as bt
+from bestshot_trt.decode import PyAVDecoder, probe
+from bestshot_trt.embed import _onnx, models, resolve
+from bestshot_trt.frames import DecodeReport, FrameBatch, ModelView
+
+PROMPT = "the wide inn"
+PICK = bt.PickConfig(top=2, min_gap=1.0, diversity=0.0, pre=0.2, post=0.2)
+
+
+@pytest.fixture(scope="module")
+def take(clip):
+    return clip("-c:v libx264 -preset ultrafast -g 10", size="192x108", rate="10", seconds=6)
+
+
+@pytest.fixture(scope="module")
+def config(tiny_model):
+    return bt.Config(
+        analyze=bt.AnalyzeConfig(model=str(tiny_model.path), score_height=64),
+        pick=PICK,
+        export=bt.ExportConfig(x264_preset="ultrafast"),
+    )
+
+
+@pytest.fixture(scope="module")
+def track(take, config):
+    return bt.analyze(take, config)
+
+
+def with_pick(config, **changes):
+    return dataclasses.replace(config, pick=dataclasses.replace(config.pick, **changes))
+
+
+def views_of(take, view, score_height=64):
+    batches = PyAVDecoder().batches(probe(take), bt.AnalyzeConfig(score_height=score_height), DecodeReport(), view)
+    return np.concatenate([batch.views.copy() for batch in batches])
+
+
+def test_the_model_sees_the_decoded_frame_as_pillow_scales_it(take, clips):
+    seen = views_of(take, ModelView(size=32, framing="squash"))
+    whole = next(PyAVDecoder().batches(probe(take), bt.AnalyzeConfig(), DecodeReport())).pixels
+    first = Image.fromarray(whole[0])
+    assert first.size == (192, 108)
+    np.testing.assert_array_equal(seen[0], np.asarray(first.resize((32, 32), Image.Resampling.BICUBIC)))
+
+
+def test_the_score_height_does_not_change_what_the_model_sees(take):
+    view = ModelView(size=32, framing="crop")
+    np.testing.assert_array_equal(views_of(take, view, 64), views_of(take, view, 720))
+
+
+def test_embeddings_are_those_of_the_graph_whatever_the_batch(take, track, tiny_model):
+    session = _onnx.open_session(tiny_model.graph("visual"))
+    views = views_of(take, ModelView(size=tiny_model.card.size, framing="crop"))
+    for index in (0, len(views) // 2, len(views) - 1):
+        embedding, aesthetic = session.run(None, {"frames": views[index : index + 1]})
+        np.testing.assert_allclose(track.embedding[index], embedding[0], atol=1e-5)
+        np.testing.assert_allclose(track.aesthetic[index], aesthetic.ravel()[0], atol=1e-4)
+    assert len(track) == len(views) == 18
+    np.testing.assert_allclose(np.linalg.norm(track.embedding, axis=1), 1, atol=1e-5)
+
+
+def test_every_output_names_the_model(take, config, tiny_model, tmp_path):
+    document = bt.run(take, with_pick(config, prompt=(PROMPT,)), tmp_path / "out")
+    written = json.loads((tmp_path / "out" / "moments.json").read_text())
+    card = tiny_model.card
+    assert written["model"] == f"{card.name}/{card.pretrained}"
+    assert written["clip_model"]["digest"] == tiny_model.digest
+    assert written["settings"]["pick"]["prompt"] == [PROMPT]
+    assert written["machine"]["versions"]["onnxruntime"]
+    assert all(-1 <= moment.measures.prompt_similarity <= 1 for moment in document.moments)
+    again = bt.read_track(tmp_path / "out" / "track.parquet")
+    assert (again.meta.prompt, again.meta.avoid) == ((PROMPT,), ())
+    assert again.meta.clip_model.folder == str(tiny_model.path)
+
+
+def test_a_new_prompt_needs_no_decoding(track, config, tiny_model):
+    text = _onnx.TextEncoder(tiny_model)
+    vectors = text.encode([PROMPT, "an inn"])
+    document = bt.pick(track, with_pick(config, prompt=(PROMPT,), avoid=("an inn",)))
+    cosines = track.embedding @ (vectors[0] - vectors[1])
+    for moment in document.moments:
+        index = int(np.flatnonzero(track.times == moment.peak_s)[0])
+        assert moment.measures.prompt_similarity == pytest.approx(cosines[index], abs=1e-5)
+
+
+def test_the_prompt_decides_when_only_it_counts(track, config, tiny_model):
+    (vector,) = _onnx.TextEncoder(tiny_model).encode([PROMPT])
+    only = bt.Weights(aesthetic=0, sharpness=0, exposure=0, prompt=1)
+    document = bt.pick(track, with_pick(config, prompt=(PROMPT,), weights=only, window=0, top=1))
+    cosines = track.embedding @ vector
+    assert cosines[np.flatnonzero(track.times == document.moments[0].peak_s)[0]] >= np.percentile(cosines, 95) - 1e-6
+    away = bt.pick(track, with_pick(config, avoid=(PROMPT,), weights=only, window=0, top=1))
+    assert cosines[np.flatnonzero(track.times == away.moments[0].peak_s)[0]] <= np.percentile(cosines, 5) + 1e-6
+
+
+def test_prompts_of_the_analysis_stay_until_others_are_given(take, config, tmp_path):
+    prompted = bt.analyze(take, with_pick(config, prompt=(PROMPT,)))
+    kept = bt.pick(prompted, config)
+    assert kept.settings.pick["prompt"] == [PROMPT]
+    assert kept.moments[0].measures.prompt_similarity is not None
+    other = bt.pick(prompted, with_pick(config, prompt=("an inn",)))
+    assert other.settings.pick["prompt"] == ["an inn"]
+
+
+def test_without_the_model_of_the_track_a_prompt_is_refused_by_name(track, config, tmp_path):
+    gone = dataclasses.replace(track.meta.clip_model, folder=str(tmp_path / "gone"))
+    moved = dataclasses.replace(track, meta=dataclasses.replace(track.meta, clip_model=gone))
+    with pytest.raises(bt.ModelUnavailable, match="models pull"):
+        bt.pick(moved, with_pick(config, prompt=(PROMPT,)))
+    assert bt.pick(moved, config).moments
+
+
+def test_a_model_of_the_same_name_but_other_weights_is_not_taken_for_it(track, config, zoo, tmp_path, monkeypatch):
+    monkeypatch.setenv("BESTSHOT_MODELS", str(tmp_path))
+    folder = zoo.tiny_model_folder(tmp_path / "tiny", width=24)
+    other = dataclasses.replace(track.meta.clip_model, folder=str(folder.path))
+    moved = dataclasses.replace(track, meta=dataclasses.replace(track.meta, clip_model=other))
+    with pytest.raises(bt.ModelUnavailable, match="prompts need the model"):
+        bt.pick(moved, with_pick(config, prompt=(PROMPT,)))
+
+
+@pytest.mark.parametrize("words", [{"prompt": (PROMPT,)}, {"avoid": (PROMPT,)}], ids=["prompt", "avoid"])
+def test_prompts_without_a_model_are_refused_before_any_work(take, words, tmp_path):
+    config = bt.Config(analyze=bt.AnalyzeConfig(model="none"), pick=dataclasses.replace(PICK, **words))
+    with pytest.raises(bt.ModelUnavailable, match="prompts need a CLIP model"):
+        bt.run(take, config, tmp_path / "out")
+    assert not (tmp_path / "out").exists() or not list((tmp_path / "out").iterdir())
+
+
+def test_auto_goes_on_without_a_model_and_says_how_to_get_one(take, config, tmp_path):
+    document = bt.run(take, dataclasses.replace(config, analyze=bt.AnalyzeConfig()), tmp_path / "out")
+    assert document.model == "none"
+    assert "models pull" in document.model_note
+    assert "\n" not in document.model_note
+
+
+def test_auto_takes_a_model_that_is_here(take, config, zoo, tmp_path, monkeypatch):
+    monkeypatch.setenv("BESTSHOT_MODELS", str(tmp_path))
+    zoo.tiny_model_folder(tmp_path / "ViT-B-16")
+    assert bt.analyze(take, bt.Config()).meta.clip_model.folder == str(tmp_path / "ViT-B-16")
+
+
+@pytest.mark.parametrize("name", ["ViT-B-32", "vit-l/14"])
+def test_a_model_asked_for_by_name_is_an_error_when_it_cannot_be_had(take, name, tmp_path):
+    with pytest.raises(bt.ModelUnavailable) as caught:
+        bt.analyze(take, bt.Config(analyze=bt.AnalyzeConfig(model=name)))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("precision", ["fp16", "int8"])
+def test_a_precision_that_the_folder_lacks_is_refused_with_the_command_that_makes_it(take, config, precision):
+    analyze = dataclasses.replace(config.analyze, precision=precision)
+    with pytest.raises(bt.ModelUnavailable, match="bestshot-trt models"):
+        bt.analyze(take, dataclasses.replace(config, analyze=analyze))
+
+
+def test_int8_is_refused_where_verify_found_it_too_far_off(zoo, tmp_path):
+    folder = zoo.tiny_model_folder(tmp_path / "tiny")
+    name = models.graph_name("visual", "int8")
+    (folder.path / name).write_bytes((folder.graph("visual")).read_bytes())
+    files = {**folder.card.files, name: models.file_card(folder.path / name)}
+    for parity, fits in (({}, False), ({"int8": 0.98}, False), ({"int8": 0.995}, True)):
+        models.write_card(folder.path, dataclasses.replace(folder.card, files=files, parity=parity))
+        config = bt.AnalyzeConfig(model=str(folder.path), precision="int8")
+        if fits:
+            assert resolve.open_embedder(config, default="ViT-B-32", progress=print).embedder.clip_model
+        else:
+            with pytest.raises(bt.ModelUnavailable, match="int8 graph has a cosine of"):
+                resolve.open_embedder(config, default="ViT-B-32", progress=print)
+
+
+def test_an_embedder_says_when_it_gets_no_views(tiny_model):
+    batch = FrameBatch(np.zeros((1, 2, 2, 3), np.uint8), np.zeros(1), np.zeros(1, np.int64))
+    with pytest.raises(ValueError, match="no views"):
+        _onnx.OnnxEmbedder(tiny_model).prepare(batch)
+
+
+def test_a_graph_that_is_no_graph_is_one_line(zoo, tmp_path):
+    folder = zoo.tiny_model_folder(tmp_path / "tiny")
+    size = folder.graph("visual").stat().st_size
+    folder.graph("visual").write_bytes(b"\0" * size)
+    with pytest.raises(bt.ModelUnavailable, match="cannot load it") as caught:
+        _onnx.OnnxEmbedder(folder)
+    assert "\n" not in str(caught.value)
