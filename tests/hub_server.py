@@ -19,6 +19,9 @@ from urllib.parse import quote, unquote, urlsplit
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 _RESOLVE = re.compile(r"/([^/]+/[^/]+)/resolve/([^/]+)/(.+)")
 
+_ANYWHERE = ("status", "loop", "bare", "other")
+"""Faults of any request; all others are of requests for a content."""
+
 
 @dataclass(frozen=True)
 class Asked:
@@ -130,8 +133,10 @@ class _Handler(BaseHTTPRequestHandler):
             self._say(404)
 
     def _fault(self) -> Fault | None:
+        is_content = self.path.startswith(("/cdn", "/api"))
         for fault in self.hub.faults:
-            if fault.where in self.path and fault.method == self.command and fault.times > 0:
+            fits = is_content or fault.kind in _ANYWHERE
+            if fits and fault.where in self.path and fault.method == self.command and fault.times > 0:
                 fault.times -= 1
                 return fault
         return None
@@ -186,7 +191,9 @@ class _Handler(BaseHTTPRequestHandler):
         if kind in ("no-size", "long"):
             self.close_connection = True
         else:
-            self.send_header("Content-Length", str(fault.after if fault and kind == "short" else len(body)))
+            self.send_header(
+                "Content-Length", str(min(fault.after, len(body)) if fault and kind == "short" else len(body))
+            )
         self.send_header("ETag", f'"{blob}"')
         self.send_header("X-Repo-Commit", self.hub.commit)
         self.end_headers()

@@ -22,7 +22,7 @@ from .prefetch import prefetch
 from .progress import Progress, silent
 from .samples import Samples, measured
 from .source import fingerprint
-from .track import Track, TrackMeta, read_track, write_track
+from .track import Track, TrackMeta, open_track, write_track
 
 BATCHES_AHEAD = 4
 """Batches measured ahead of the embedder: numbers, and for CLIP four small pictures each, 0.6 MB."""
@@ -141,7 +141,7 @@ def _pick_settings(track: Track, config: PickConfig) -> dict[str, Any]:
 
 def _read_track(path: Path) -> Track:
     check_regular(path)
-    return read_track(path)
+    return open_track(path)
 
 
 def _moment(

@@ -23,7 +23,7 @@ from .moments import Moment, MomentsDocument
 from .progress import Progress
 from .sheet import sheet_entry
 from .source import fingerprint
-from .track import Track, read_track
+from .track import Track, open_track
 
 if TYPE_CHECKING:
     from .export.contact_sheet import SheetEntry
@@ -126,7 +126,7 @@ def export_names(folder: Path, document: Path | None) -> list[str]:
 def _is_track_of(path: Path, source: Path) -> bool:
     try:
         check_regular(path)
-        return read_track(path).meta.source.fingerprint == fingerprint(source)
+        return open_track(path).meta.source.fingerprint == fingerprint(source)
     except InputError:
         return False
 
@@ -147,7 +147,7 @@ def check_track_output(path: Path, source: Path, *, overwrite: bool) -> None:
             raise ConfigError(f"{shown(path)}: already exists; add --overwrite, or name another file with -o")
         try:
             check_regular(path)
-            read_track(path)
+            open_track(path)
         except InputError:
             raise ConfigError(
                 f"{shown(path)}: is not a score track, so it is not replaced; name another file with -o"

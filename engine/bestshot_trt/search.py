@@ -15,7 +15,7 @@ from .config import PickConfig
 from .errors import ConfigError, InputError, shown
 from .files import check_regular
 from .progress import Progress, silent
-from .track import Track, read_track
+from .track import Track, open_track
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +56,7 @@ def search(
     finder = _Finder(config)
     best: list[Hit] = []
     for number, path in enumerate(map(Path, tracks)):
-        progress("search", number, len(tracks))
+        progress("search", number, len(tracks), "steps")
         best = heapq.nlargest(top, [*best, *finder.hits(path, progress)], key=lambda hit: hit.similarity)
     return best
 
@@ -71,7 +71,7 @@ class _Finder:
 
     def hits(self, path: Path, progress: Progress) -> list[Hit]:
         check_regular(path)
-        track = read_track(path)
+        track = open_track(path)
         self._check_model(path, track, progress)
         assert self._vectors is not None
         similarity = self._vectors.similarity(track.embedding)

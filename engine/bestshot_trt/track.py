@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import os
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +17,7 @@ from . import records
 from .errors import InputError, shown
 from .files import whole_file
 from .moments import Backend, ClipModel, Decode, Machine, Program, Source
+from .stored import StoredRows
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -38,10 +41,8 @@ COLUMNS = {
 }
 """Column of the file -> field of `Track`, in the file's order."""
 
-SMALLEST_ROW_GROUP = 2048
-ROW_GROUPS = 16
-"""Several row groups let Parquet decode the embeddings of one file on several cores, and small ones keep
-what the writer holds beside the track small."""
+ROW_GROUP = 1024
+"""Rows written and read together: small, so that a few embeddings can be read without the rest."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +91,7 @@ class Track:
     score: npt.NDArray[np.float32]
     score_smooth: npt.NDArray[np.float32]
     embedding: npt.NDArray[np.float32]
-    """(n, d), d at least 1."""
+    """(n, d), d at least 1. From `open_track` it is `stored.StoredRows`, which can stand in for an array here."""
     meta: TrackMeta
 
     def __post_init__(self) -> None:
@@ -121,7 +122,7 @@ class Track:
 
 
 def _arrow() -> Any:
-    """pyarrow on the system's allocator: its own keeps 50 MiB and more that a take's numbers never need.
+    """pyarrow on the system's allocator: its own keeps 50 MiB and more that writing a track never needs.
 
     Arrow reads the choice once, when it is first imported.
     """
@@ -161,7 +162,7 @@ def write_track(track: Track, path: Path) -> None:
     for field in schema:
         array = getattr(track, COLUMNS[field.name])
         if field.name == "embedding":
-            flat = pa.array(np.ascontiguousarray(array).reshape(-1))
+            flat = pa.array(np.ascontiguousarray(array, np.float32).reshape(-1))
             columns.append(pa.FixedSizeListArray.from_arrays(flat, type=field.type))
         else:
             columns.append(pa.array(array, type=field.type, from_pandas=field.nullable))
@@ -169,48 +170,48 @@ def write_track(track: Track, path: Path) -> None:
         pa.parquet.write_table(
             pa.Table.from_arrays(columns, schema=schema),
             file,
-            row_group_size=max(SMALLEST_ROW_GROUP, len(track) // ROW_GROUPS),
+            row_group_size=ROW_GROUP,
             use_dictionary=False,
             write_statistics=["time_s", "pts"],
             compression={**dict.fromkeys(COLUMNS, "zstd"), "embedding": "none"},
         )
 
 
-def _read_table(path: Path) -> pa.Table:
+def _read_table(path: Path, handle: Any) -> tuple[pa.Table, bytes]:
+    """All columns but the embeddings, of which only the type is looked at, and the track's own metadata."""
     pa = _arrow()
     try:
-        # As bytes, since pyarrow refuses a str path whose bytes are not UTF-8.
-        with pa.OSFile(os.fsencode(path)) as source:
-            if META_KEY not in (pa.parquet.read_schema(source).metadata or {}):
-                raise InputError(f"{shown(path)}: a Parquet file, but not a score track of bestshot-trt")
-            # read_table decodes the row groups side by side, which ParquetFile.read does not.
-            return pa.parquet.read_table(source)
+        file = pa.parquet.ParquetFile(handle)
+        schema = file.schema_arrow
+        if META_KEY not in (schema.metadata or {}):
+            raise InputError(f"{shown(path)}: a Parquet file, but not a score track of bestshot-trt")
+        _check_schema(schema, path)
+        table = file.read(columns=[column for column in COLUMNS if column != "embedding"])
+        return table, schema.metadata[META_KEY]
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
         raise InputError(f"{shown(path)}: cannot be read as a score track: {reason}") from error
 
 
-def _check_schema(table: pa.Table, path: Path) -> None:
-    """Raise `InputError` unless ``table`` has all columns, in their types, with values."""
+def _check_schema(schema: pa.Schema, path: Path) -> None:
+    """Raise `InputError` unless ``schema`` has all columns, in their types."""
     pa = _arrow()
     for column in COLUMNS:
-        if column not in table.column_names:
-            raise InputError(f"{shown(path)}: column {column} is missing")
-    kind = table.schema.field("embedding").type
+        if schema.names.count(column) != 1:
+            wrong = "is missing" if column not in schema.names else "is there more than once"
+            raise InputError(f"{shown(path)}: column {column} {wrong}")
+    kind = schema.field("embedding").type
     width = kind.list_size if pa.types.is_fixed_size_list(kind) else 1
     for want in _schema(width, b""):
-        found = table.schema.field(want.name)
+        found = schema.field(want.name)
         if found.type != want.type:
             raise InputError(f"{shown(path)}: column {want.name} is {found.type}; it must be {want.type}")
-        if not want.nullable and table.column(want.name).null_count:
-            raise InputError(f"{shown(path)}: column {want.name} has empty cells")
 
 
-def _matrix(column: pa.ChunkedArray) -> npt.NDArray[np.float32]:
-    """A column of fixed size lists as (n, d), without a copy when it is one chunk."""
-    parts = [chunk.flatten().to_numpy() for chunk in column.chunks]
-    flat = parts[0] if len(parts) == 1 else np.concatenate([*parts, np.empty(0, np.float32)])
-    return flat.reshape(len(column), column.type.list_size)
+def _check_cells(table: pa.Table, path: Path) -> None:
+    for name in table.column_names:
+        if name != "prompt_similarity" and table.column(name).null_count:
+            raise InputError(f"{shown(path)}: column {name} has empty cells")
 
 
 def read_track(path: Path) -> Track:
@@ -219,14 +220,37 @@ def read_track(path: Path) -> Track:
     Raises:
         InputError: the file is missing, damaged, or not a score track this version reads.
     """
-    table = _read_table(path)
-    meta = records.loads(TrackMeta, table.schema.metadata[META_KEY], SCHEMA, VERSION, shown(path))
-    _check_schema(table, path)
-    arrays: dict[str, npt.NDArray[Any]] = {
-        COLUMNS[name]: _matrix(table.column(name)) if name == "embedding" else table.column(name).to_numpy()
-        for name in COLUMNS
-    }
+    track = open_track(path)
+    return dataclasses.replace(track, embedding=np.asarray(track.embedding))
+
+
+def open_track(path: Path) -> Track:
+    """As `read_track`, but the embeddings stay in the file, which is held open, until rows of them are used.
+
+    Raises:
+        InputError: the file is missing, damaged, or not a score track this version reads; using its
+            embeddings may raise it too.
+    """
+    handle = _open(path)
+    table, metadata = _read_table(path, handle)
+    meta = records.loads(TrackMeta, metadata, SCHEMA, VERSION, shown(path))
+    _check_cells(table, path)
+    arrays: dict[str, Any] = {COLUMNS[name]: table.column(name).to_numpy() for name in table.column_names}
+    rows = StoredRows(lambda: _arrow().parquet.ParquetFile(handle), path, "embedding")
     try:
-        return Track(**arrays, meta=meta)
+        return Track(**arrays, embedding=cast("npt.NDArray[np.float32]", rows), meta=meta)
     except ValueError as error:
         raise InputError(f"{shown(path)}: {error}") from error
+
+
+def _open(path: Path) -> Any:
+    pa = _arrow()
+    # Row groups come and go: Arrow's own allocator keeps their memory, where the system's would fetch it anew each time.
+    with contextlib.suppress(NotImplementedError):
+        pa.set_memory_pool(pa.mimalloc_memory_pool())
+    try:
+        # As bytes, since pyarrow refuses a str path whose bytes are not UTF-8.
+        return pa.memory_map(os.fsencode(path))
+    except (pa.ArrowException, OSError) as error:
+        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
+        raise InputError(f"{shown(path)}: cannot be read as a score track: {reason}") from error

@@ -595,3 +595,9 @@ def test_a_terminal_gets_a_bar():
     assert "analyze" in drawn
     assert "50 %" in drawn
     assert "x real time" in drawn
+
+
+def test_progress_of_other_work_has_its_own_units():
+    assert progress.line("pull", 30.0, 120.0, 3.0, "MB") == "pull: 25 %, 30 of 120 MB, 10.0 MB/s, 3 s elapsed, 9 s left"
+    assert progress.line("verify", 1.0, 4.0, 3.0, "steps") == "verify: 25 %, 1 of 4 steps, 3 s elapsed, 9 s left"
+    assert progress.line("prepare", 0.0, None, 3.0) == "prepare: 3 s elapsed"

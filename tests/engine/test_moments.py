@@ -90,7 +90,19 @@ def test_a_document_survives_the_round_trip(tmp_path):
 def test_the_json_has_the_documented_shape():
     document = json.loads(DOCUMENT.to_json())
     assert list(document) == [
-        *("schema", "version", "created_by", "source", "settings", "model", "model_note", "clip_model", "backend", "machine", "decode"),
+        *(
+            "schema",
+            "version",
+            "created_by",
+            "source",
+            "settings",
+            "model",
+            "model_note",
+            "clip_model",
+            "backend",
+            "machine",
+            "decode",
+        ),
         *("moments", "rejected"),
     ]
     assert document["schema"] == "bestshot-trt/moments"

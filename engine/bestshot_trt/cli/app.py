@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from . import models
 from . import options as o
 from . import search as searching
 from .exits import put, reported, say
@@ -257,6 +258,7 @@ def export(
 
 
 app.command(name="search")(searching.search)
+app.add_typer(models.app, name="models")
 
 
 @app.command()

@@ -33,6 +33,7 @@ class Meter(AbstractContextManager["Meter"]):
         self._stage = ""
         self._done = 0.0
         self._total: float | None = None
+        self._unit = "s"
         self._started = 0.0
         self._next_line = 0.0
         self._bar: Bar | None = None
@@ -46,14 +47,14 @@ class Meter(AbstractContextManager["Meter"]):
             self._thread.start()
         return self
 
-    def __call__(self, stage: str, done: float, total: float | None) -> None:
-        """Report that ``stage`` has come ``done`` far of ``total`` seconds of footage."""
+    def __call__(self, stage: str, done: float, total: float | None, unit: str = "s") -> None:
+        """Report that ``stage`` has come ``done`` far of ``total`` in ``unit``, as in `progress.Progress`."""
         with self._lock:
             if stage != self._stage:
                 self._finish_bar()
                 self._stage, self._started = stage, time.monotonic()
                 self._next_line = SILENT_S
-            self._done, self._total = done, total
+            self._done, self._total, self._unit = done, total, unit
 
     def _watch(self) -> None:
         while not self._ended.wait(_TICK_S):
@@ -67,7 +68,7 @@ class Meter(AbstractContextManager["Meter"]):
             self._draw(elapsed)
         elif elapsed >= self._next_line:
             self._next_line = elapsed + PLAIN_EVERY_S
-            say(line(self._stage, self._done, self._total, elapsed))
+            say(line(self._stage, self._done, self._total, elapsed, self._unit))
 
     def _draw(self, elapsed: float) -> None:
         if self._bar is None:
@@ -87,7 +88,7 @@ class Meter(AbstractContextManager["Meter"]):
             self._bar.start()
             self._task = self._bar.add_task(self._stage, total=self._total, rate="")
         assert self._task is not None
-        self._bar.update(self._task, completed=self._done, total=self._total, rate=_rate(self._done, elapsed))
+        self._bar.update(self._task, completed=self._done, total=self._total, rate=_rate(self._done, elapsed, self._unit))
 
     def _finish_bar(self) -> None:
         if self._bar is not None:
@@ -103,13 +104,18 @@ class Meter(AbstractContextManager["Meter"]):
         self._finish_bar()
 
 
-def _rate(done: float, elapsed: float) -> str:
-    return f"{done / elapsed:.1f}x real time"
+def _rate(done: float, elapsed: float, unit: str) -> str:
+    if unit == "steps":
+        return ""
+    speed = done / elapsed
+    return f"{speed:.1f}x real time" if unit == "s" else f"{speed:.1f} {unit}/s"
 
 
-def line(stage: str, done: float, total: float | None, elapsed: float) -> str:
+def line(stage: str, done: float, total: float | None, elapsed: float, unit: str = "s") -> str:
     """One plain line: ``analyze: 44 %, 21 of 47 s, 10.1x real time, 2 s elapsed, 3 s left``."""
-    share = f"{min(100, 100 * done / total):.0f} %, {done:.0f} of {total:.0f} s" if total else f"{done:.0f} s"
-    rate = f", {_rate(done, elapsed)}" if done else ""
+    if not done and not total:
+        return f"{stage}: {elapsed:.0f} s elapsed"
+    share = f"{min(100, 100 * done / total):.0f} %, {done:.0f} of {total:.0f} {unit}" if total else f"{done:.0f} {unit}"
+    rate = f", {_rate(done, elapsed, unit)}" if done and unit != "steps" else ""
     left = f", {max(0.0, (total - done) * elapsed / done):.0f} s left" if total and done else ""
     return f"{stage}: {share}{rate}, {elapsed:.0f} s elapsed{left}"

@@ -21,7 +21,7 @@ class Pictures:
 
     def __init__(self, info: VideoInfo, size: tuple[int, int], view: ModelView | None) -> None:
         self._score = ScorePicture(info, size)
-        self._model = ModelPicture(info, view, size) if view else None
+        self._model = ModelPicture(info, view) if view else None
         self._pixels = np.empty((BATCH_FRAMES, size[1], size[0], 3), np.uint8)
         self._views = np.empty((BATCH_FRAMES, view.size, view.size, 3), np.uint8) if view else None
         self._picture = self._pixels[0]
@@ -39,7 +39,7 @@ class Pictures:
             DecodeError: it cannot be converted.
         """
         self._picture = self._score.convert(frame)
-        self._view = self._model.convert(frame, self._picture) if self._model else None
+        self._view = self._model.convert(frame) if self._model else None
 
     def add(self, time: float, pts: int) -> bool:
         """One sample of the frame converted last; returns whether the batch is full."""

@@ -125,15 +125,15 @@ def fetch(remote: Remote, folder: Path, report: Callable[[int], None]) -> Path:
 
 
 def _complete(remote: Remote, path: Path, report: Callable[[int], None]) -> None:
-    reached = _size(path)
+    farthest = _size(path)
 
     def progressed() -> bool:
-        nonlocal reached
-        before, reached = reached, _size(path)
-        return reached > before
+        # A server that begins anew each time must not keep this going for ever.
+        nonlocal farthest
+        before, farthest = farthest, max(farthest, _size(path))
+        return farthest > before
 
-    if remote.size is None or reached != remote.size:
-        _patiently(lambda: _transfer(remote, path, report), progressed)
+    _patiently(lambda: _transfer(remote, path, report), progressed)
     report(_size(path))
 
 
@@ -143,6 +143,8 @@ def _size(path: Path) -> int:
 
 def _transfer(remote: Remote, path: Path, report: Callable[[int], None]) -> None:
     start = _size(path)
+    if remote.size is not None and start == remote.size:
+        return
     with _hub.streamed(remote.url, remote.name, start) as response:
         if response.status_code == 416 or _is_elsewhere(response, start):
             path.unlink(missing_ok=True)

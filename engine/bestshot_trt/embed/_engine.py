@@ -275,7 +275,7 @@ def _described(error: Any) -> str:
 def _logger(trt: Any, complaints: list[str]) -> Any:
     """A logger that prints nothing and keeps what went wrong."""
 
-    class Logger(trt.ILogger):  # type: ignore[name-defined, misc]
+    class Logger(trt.ILogger):  # type: ignore[misc]
         def __init__(self) -> None:
             trt.ILogger.__init__(self)
 

@@ -11,7 +11,10 @@ from ._graphs import TOWER, constants_to_initializers, lift_weights, names_read,
 
 # LayerNormalization, or what it is made of before opset 17, and softmax: sums of squares and exponentials leave
 # the range of float16. Resize takes its scales as float32 only.
-_FLOAT32_OPS = frozenset("LayerNormalization ReduceMean Sub Pow Sqrt Reciprocal Div Softmax Resize Upsample".split())
+_FLOAT32_OPS = {
+    *("LayerNormalization", "ReduceMean", "Sub", "Pow", "Sqrt", "Reciprocal", "Div"),
+    *("Softmax", "Resize", "Upsample"),
+}
 _HALF_RANGE = float(np.finfo(np.float16).max)
 
 

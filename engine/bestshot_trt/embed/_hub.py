@@ -7,7 +7,7 @@ import importlib
 import os
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -55,16 +55,25 @@ def host_of(url: str) -> str:
 def why_unreachable(url: str, timeout: float = ANSWER_S) -> str | None:
     """Why the host of ``url`` does not answer, in a few words, or None when it does. Takes ``timeout`` s at most.
 
-    A thread asks, since looking a name up cannot be broken off; it is left behind when it takes too long.
+    A proxy is asked where one is set.
     """
     if is_offline():
         return "HF_HUB_OFFLINE is set"
     session = hub().get_session()
-    answers: list[str | None] = []
-    asking = threading.Thread(target=lambda: answers.append(_knock(session, url, timeout)), daemon=True)
-    asking.start()
-    asking.join(timeout)
+    answers = _within(timeout, lambda: _knock(session, url, timeout))
     return answers[0] if answers else f"no answer within {timeout:g} s"
+
+
+def _within(seconds: float, ask: Callable[[], Any]) -> list[Any]:
+    """What ``ask()`` returns, or nothing when it takes longer.
+
+    It runs in a thread, since looking a name up cannot be broken off; that is left behind when it takes too long.
+    """
+    answers: list[Any] = []
+    asking = threading.Thread(target=lambda: answers.append(ask()), daemon=True)
+    asking.start()
+    asking.join(seconds)
+    return answers
 
 
 def _knock(session: Any, url: str, timeout: float) -> str | None:
@@ -106,14 +115,28 @@ def describe(url: str, name: str) -> Any:
         DownloadFailed: it cannot be had.
         Cut: another attempt may help.
     """
-    with explained(name):
-        from huggingface_hub.errors import HfHubHTTPError
+    # Some versions of the library follow redirects in a circle for ever.
+    answers = _within(STALLED_S, lambda: _metadata(url, name))
+    if not answers:
+        raise DownloadFailed(f"{name}: nothing came from {host_of(url)} for {STALLED_S:g} s")
+    if isinstance(answers[0], Exception):
+        raise answers[0]
+    return answers[0]
 
-        try:
-            return hub().get_hf_file_metadata(url, timeout=STALLED_S, endpoint=endpoint(), **_PROGRAM)
-        except HfHubHTTPError as error:
-            check_status(error.response.status_code, name)
-            raise
+
+def _metadata(url: str, name: str) -> Any:
+    """What `describe` gives or raises."""
+    from huggingface_hub.errors import HfHubHTTPError
+
+    try:
+        with explained(name):
+            try:
+                return hub().get_hf_file_metadata(url, timeout=STALLED_S, endpoint=endpoint(), **_PROGRAM)
+            except HfHubHTTPError as error:
+                check_status(error.response.status_code, name)
+                raise
+    except Exception as error:  # Raised again in the thread that waits.
+        return error
 
 
 @contextlib.contextmanager

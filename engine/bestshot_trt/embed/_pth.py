@@ -6,6 +6,7 @@ import io
 import math
 import pickle
 import pickletools
+import re
 import zipfile
 from collections import OrderedDict
 from pathlib import Path
@@ -24,10 +25,9 @@ _DTYPES = {"FloatStorage": "<f4", "HalfStorage": "<f2", "DoubleStorage": "<f8"}
 
 # What torch.save needs for a dict of tensors. Left out are all that call by other ways than REDUCE, extension
 # codes, and memo slots beyond a byte or two, for which the unpickler would allocate memory up to the slot.
-_OPCODES = frozenset(
-    "PROTO STOP GLOBAL REDUCE BUILD BINPERSID MARK EMPTY_DICT EMPTY_TUPLE EMPTY_LIST TUPLE TUPLE1 TUPLE2 TUPLE3 "
-    "SETITEM SETITEMS APPEND APPENDS NONE NEWTRUE NEWFALSE BININT BININT1 BININT2 LONG1 BINFLOAT BINUNICODE "
-    "BINPUT BINGET LONG_BINPUT LONG_BINGET".split()
+_OPCODES = re.compile(
+    "PROTO|STOP|GLOBAL|REDUCE|BUILD|BINPERSID|MARK|EMPTY_(DICT|TUPLE|LIST)|TUPLE[123]?|SETITEMS?|APPENDS?|NONE"
+    "|NEWTRUE|NEWFALSE|BININT[12]?|LONG1|BINFLOAT|BINUNICODE|(LONG_)?BIN(PUT|GET)"
 )
 _MEMO = 1 << 16
 
@@ -86,7 +86,7 @@ def _member(archive: zipfile.ZipFile, name: str) -> bytes:
 
 def _check_opcodes(pickled: bytes) -> None:
     for opcode, argument, _ in pickletools.genops(pickled):
-        if opcode.name not in _OPCODES:
+        if not _OPCODES.fullmatch(opcode.name):
             raise _Refused(f"its pickle uses {opcode.name}, which no state dict needs")
         if opcode.name == "LONG_BINPUT" and int(argument or 0) > _MEMO:
             raise _Refused("its pickle asks for too much memory")

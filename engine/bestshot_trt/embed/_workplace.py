@@ -15,6 +15,7 @@ from ..progress import Progress
 
 DOWNLOADS = ".downloads"
 _LOOK_AGAIN_S = 0.3
+_OPENINGS = 20
 
 
 @dataclass
@@ -90,11 +91,16 @@ def _claim(path: Path, progress: Progress, name: str) -> tuple[int | None, bool]
 
 
 def _open(path: Path) -> int:
-    while True:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # The folder may go in between, when another pull ends.
-        with contextlib.suppress(FileNotFoundError):
-            return os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    # The folder may go in between, when another pull ends.
+    for _ in range(_OPENINGS):
+        with contextlib.suppress(FileNotFoundError, FileExistsError):
+            return _open_once(path)
+    return _open_once(path)
+
+
+def _open_once(path: Path) -> int:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
 
 
 def _is_at(descriptor: int, path: Path) -> bool:

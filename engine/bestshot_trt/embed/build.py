@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,12 +12,11 @@ from ..errors import ModelUnavailable, shown
 from ..files import whole_file
 from ..moments import PROGRAM
 from ..progress import Progress, silent
-from . import compose, heads, text
+from . import compose, heads
 from ._engine import Batches, Target, build_engine, find_target
 from ._folder import check_replaceable, whole_folder
-from ._quiet import quiet
+from ._openclip import OpenClip
 from .models import (
-    CONTEXT_LENGTH,
     HEAD,
     PRECISIONS,
     TOKENIZER,
@@ -31,6 +29,7 @@ from .models import (
     open_folder,
     write_card,
 )
+from .text import write_tokenizer
 
 __all__ = ["Batches", "add_precision", "build_engine", "build_engines", "export_openclip", "find_target"]
 
@@ -38,11 +37,6 @@ REGISTERED = "registered"
 """Weights: those that the registry names."""
 RANDOM = "random"
 """What the card says of weights that nobody trained."""
-
-_OPSET = 18
-"""What torch's exporter writes without converting; ONNX Runtime since 1.14 and TensorRT since 8.6 read it."""
-_MERGES = "bpe_simple_vocab_16e6.txt.gz"
-_PIP = 'pip install "bestshot-trt[export]"'
 
 
 def export_openclip(
@@ -74,26 +68,41 @@ def export_openclip(
     if unknown := set(precisions) - set(PRECISIONS):
         raise ValueError(f"precision {min(unknown)!r}; it must be one of {', '.join(PRECISIONS)}")
     tag = spec.pretrained if weights == REGISTERED else weights
-    torch, open_clip = _libraries()
     check_replaceable(folder)
-    aesthetic = heads.read_head(head)
-    if len(aesthetic.weight) != spec.width:
+    aesthetic = _head(head, spec)
+    steps = _Steps(progress, 4)
+    with whole_folder(folder) as made:
+        steps(f"load {spec.architecture}")
+        model = OpenClip(spec, tag)
+        steps("export image tower")
+        visual = compose.visual_graph(
+            model.visual(), mean=spec.mean, std=spec.std, head=aesthetic, size=spec.size, width=spec.width
+        )
+        _write(visual, made, "visual", precisions)
+        del visual
+        steps("export text tower")
+        _write(compose.text_graph(model.text(), width=spec.width), made, "text", precisions)
+        steps("write tokeniser and card")
+        write_tokenizer(model.merges, made / TOKENIZER)
+        heads.save_head(aesthetic, made / HEAD)
+        write_card(made, _card(spec, tag, head, made, model.versions))
+    return open_folder(folder)
+
+
+def _head(path: Path, spec: ModelSpec) -> heads.Head:
+    head = heads.read_head(path)
+    if len(head.weight) != spec.width:
         raise ModelUnavailable(
-            f"{shown(head)}: is for embeddings of {len(aesthetic.weight)} numbers, and those of {spec.name} have "
+            f"{shown(path)}: is for embeddings of {len(head.weight)} numbers, and those of {spec.name} have "
             f"{spec.width}; give the head {spec.head.name}"
         )
-    steps = _Steps(progress, 4)
-    with whole_folder(folder) as made, quiet():
-        steps("load weights")
-        model = _load(torch, open_clip, spec, tag)
-        exporter = _Exporter(torch, model, made, precisions, steps)
-        exporter.visual(spec, aesthetic)
-        exporter.text(spec)
-        steps("write tokeniser and card")
-        text.write_tokenizer(Path(open_clip.__file__).with_name(_MERGES), made / TOKENIZER)
-        heads.save_head(aesthetic, made / HEAD)
-        write_card(made, _card(spec, tag, head, made))
-    return open_folder(folder)
+    return head
+
+
+def _write(graph: Any, folder: Path, tower: str, precisions: Sequence[str]) -> None:
+    _save(graph, folder / graph_name(tower, "fp32"))
+    for precision in sorted({*precisions} - {"fp32"}):
+        _derive(folder, tower, precision)
 
 
 @dataclass
@@ -107,84 +116,6 @@ class _Steps:
     def __call__(self, stage: str) -> None:
         self.progress(stage, self.done, self.total)
         self.done += 1
-
-
-def _libraries() -> tuple[Any, Any]:
-    for name in ("onnxscript", "torch", "open_clip"):
-        try:
-            importlib.import_module(name)
-        except ImportError as error:
-            raise ModelUnavailable(f"exporting needs {name}, which cannot be imported ({error}); {_PIP}") from error
-    return importlib.import_module("torch"), importlib.import_module("open_clip")
-
-
-def _load(torch: Any, open_clip: Any, spec: ModelSpec, tag: str | None) -> Any:
-    try:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
-            return open_clip.create_model(spec.architecture, pretrained=tag, device="cpu").eval()
-    except (OSError, RuntimeError, ValueError, AssertionError) as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise ModelUnavailable(
-            f"{spec.architecture}: OpenCLIP cannot load the weights {shown(tag)}: {shown(reason)}; check the network, "
-            "or give a checkpoint file"
-        ) from error
-
-
-class _Exporter:
-    """Writes the graphs of one OpenCLIP model into a folder."""
-
-    def __init__(self, torch: Any, model: Any, folder: Path, precisions: Sequence[str], steps: _Steps) -> None:
-        self._torch = torch
-        self._model = model
-        self._folder = folder
-        self._precisions = precisions
-        self._steps = steps
-
-    def visual(self, spec: ModelSpec, head: heads.Head) -> None:
-        self._steps("export image tower")
-        pixels = self._torch.zeros(2, 3, spec.size, spec.size)
-        tower = self._tower("encode_image", pixels, "pixel_values", "image_embeds")
-        graph = compose.visual_graph(tower, mean=spec.mean, std=spec.std, head=head, size=spec.size, width=spec.width)
-        self._write("visual", graph)
-
-    def text(self, spec: ModelSpec) -> None:
-        self._steps("export text tower")
-        tokens = self._torch.ones(2, CONTEXT_LENGTH, dtype=self._torch.int64)
-        tower = self._tower("encode_text", tokens, "input_ids", "text_embeds")
-        self._write("text", compose.text_graph(tower, width=spec.width))
-
-    def _tower(self, method: str, example: Any, input_name: str, output_name: str) -> Any:
-        torch = self._torch
-
-        class Tower(torch.nn.Module):  # type: ignore[name-defined, misc]
-            """One tower of the model, as the hub has it: not normalised."""
-
-            def __init__(self, model: Any) -> None:
-                super().__init__()
-                self.model = model
-
-            def forward(self, values: Any) -> Any:
-                return getattr(self.model, method)(values)
-
-        with torch.no_grad():
-            program = torch.onnx.export(
-                Tower(self._model).eval(),
-                (example,),
-                input_names=[input_name],
-                output_names=[output_name],
-                opset_version=_OPSET,
-                dynamo=True,
-                dynamic_shapes=({0: torch.export.Dim(compose.BATCH)},),
-                verbose=False,
-            )
-        return program.model_proto
-
-    def _write(self, tower: str, graph: Any) -> None:
-        _save(graph, self._folder / graph_name(tower, "fp32"))
-        del graph
-        for precision in set(self._precisions) - {"fp32"}:
-            _derive(self._folder, tower, precision)
 
 
 def add_precision(folder: ModelFolder, precision: str) -> ModelFolder:
@@ -262,10 +193,10 @@ def _save(graph: Any, path: Path) -> None:
         onnx.save(graph, temporary)
 
 
-def _card(spec: ModelSpec, tag: str | None, head: Path, folder: Path) -> ModelCard:
-    versions = {name: str(importlib.import_module(name).__version__) for name in ("onnx", "onnxscript", "torch")}
-    open_clip = str(importlib.import_module("open_clip").__version__)
-    made_from = {"open_clip": open_clip, "architecture": spec.architecture, "pretrained": tag or RANDOM}
+def _card(spec: ModelSpec, tag: str | None, head: Path, folder: Path, versions: dict[str, str]) -> ModelCard:
+    source = {"open_clip": versions["open_clip"], "architecture": spec.architecture, "pretrained": tag or RANDOM}
+    head_hash = file_card(head).sha256
+    is_registered = head_hash == spec.head.download.sha256
     return ModelCard(
         name=spec.name,
         architecture=spec.architecture,
@@ -274,9 +205,13 @@ def _card(spec: ModelSpec, tag: str | None, head: Path, folder: Path) -> ModelCa
         size=spec.size,
         mean=spec.mean,
         std=spec.std,
-        head=HeadCard(name=head.stem, sha256=file_card(head).sha256, licence=spec.head.licence),
+        head=HeadCard(
+            name=spec.head.name if is_registered else head.stem,
+            sha256=head_hash,
+            licence=spec.head.licence if is_registered else "unknown",
+        ),
         licence=spec.licence,
-        made_from=made_from if tag else {**made_from, "seed": 0},
+        made_from=source if tag else {**source, "seed": 0},
         made_with=versions,
         created_by=PROGRAM,
         files={path.name: file_card(path) for path in sorted(folder.iterdir())},

@@ -50,7 +50,7 @@ def visual_graph(tower: Any, *, mean: Sequence[float], std: Sequence[float], hea
         ModelUnavailable: the tower's input, outputs or width are others, or its batch is fixed.
         ValueError: the head is of another width.
     """
-    from onnx import TensorProto, helper
+    from onnx import TensorProto
 
     if len(head.weight) != width:
         raise ValueError(f"a head for embeddings of {len(head.weight)} numbers; the model's have {width}")
@@ -58,24 +58,9 @@ def visual_graph(tower: Any, *, mean: Sequence[float], std: Sequence[float], hea
     if len(pixels := _inputs(tower, weights)) != 1:
         raise _misfit("image", f"has {len(pixels)} inputs instead of one")
     _check_input("image", pixels[0], (TensorProto.FLOAT,), (3, size, size))
-    scale = 1 / (255 * np.asarray(std, np.float64))
-    nodes = [
-        # TensorRT takes no uint8 into Transpose, so the cast comes first.
-        helper.make_node("Cast", ["frames"], ["numbers"], to=TensorProto.FLOAT),
-        helper.make_node("Transpose", ["numbers"], ["planes"], perm=[0, 3, 1, 2]),
-        helper.make_node("Mul", ["planes", "pixel_scale"], ["scaled"]),
-        helper.make_node("Add", ["scaled", "pixel_offset"], ["pixels"]),
-    ]
-    constants = {"pixel_scale": scale, "pixel_offset": -255 * np.asarray(mean) * scale}
-    before = helper.make_graph(
-        nodes,
-        "pixels",
-        [helper.make_tensor_value_info("frames", TensorProto.UINT8, [BATCH, size, size, 3])],
-        [helper.make_tensor_value_info("pixels", TensorProto.FLOAT, [BATCH, 3, size, size])],
-        [_floats(name, value.reshape(1, 3, 1, 1)) for name, value in constants.items()],
-    )
-    after = _after(tower, width, head)
-    return _finished(_joined(tower, before, [("pixels", pixels[0].name)], after), "image", width, weights)
+    wrapped = _fed(tower, _pixels(mean, std, size), [("pixels", pixels[0].name)])
+    _check_output("image", wrapped, width)
+    return _finished(wrapped, _after(tower, width, head), weights)
 
 
 def text_graph(tower: Any, *, width: int) -> Any:
@@ -92,27 +77,17 @@ def text_graph(tower: Any, *, width: int) -> Any:
     Raises:
         ModelUnavailable: the tower's inputs, outputs or width are others, or its batch is fixed.
     """
-    from onnx import TensorProto, helper
+    from onnx import TensorProto
 
     weights = _prepare(tower, "text", _TEXT_OUTPUTS)
     inputs = _inputs(tower, weights)
-    nodes = [
-        helper.make_node("Shape", ["tokens"], ["tokens_shape"]),
-        helper.make_node("ConstantOfShape", ["tokens_shape"], ["ones"], value=_int64("one", [1])),
-    ]
-    made, io_map = [], []
-    for value in inputs:
-        _check_input("text", value, (TensorProto.INT64, TensorProto.INT32), (CONTEXT_LENGTH,))
-        name, kind = value.name.removeprefix(TOWER), value.type.tensor_type.elem_type
-        source = "ones" if "mask" in name else "tokens"
-        nodes.append(helper.make_node("Cast", [source], [name + "_cast"], to=kind))
-        made.append(helper.make_tensor_value_info(name + "_cast", kind, [BATCH, CONTEXT_LENGTH]))
-        io_map.append((name + "_cast", value.name))
     if sum("mask" not in value.name for value in inputs) != 1:
         raise _misfit("text", f"has the inputs {_names(inputs)} instead of one of token ids")
-    tokens = helper.make_tensor_value_info("tokens", TensorProto.INT64, [BATCH, CONTEXT_LENGTH])
-    before = helper.make_graph(nodes, "tokens", [tokens], made)
-    return _finished(_joined(tower, before, io_map, _after(tower, width, None)), "text", width, weights)
+    for value in inputs:
+        _check_input("text", value, (TensorProto.INT64, TensorProto.INT32), (CONTEXT_LENGTH,))
+    wrapped = _fed(tower, *_tokens(inputs))
+    _check_output("text", wrapped, width)
+    return _finished(wrapped, _after(tower, width, None), weights)
 
 
 def _prepare(tower: Any, what: str, outputs: Sequence[str]) -> list[Any]:
@@ -180,21 +155,61 @@ def _int64(name: str, value: Sequence[int]) -> Any:
     return numpy_helper.from_array(np.array(value, np.int64), name)
 
 
+def _pixels(mean: Sequence[float], std: Sequence[float], size: int) -> Any:
+    """``frames`` to ``pixels``, as CLIP normalises them: (value / 255 - mean) / std."""
+    from onnx import TensorProto, helper
+
+    scale = 1 / (255 * np.asarray(std, np.float64))
+    constants = {"pixel_scale": scale, "pixel_offset": -255 * np.asarray(mean) * scale}
+    nodes = [
+        # TensorRT takes no uint8 into Transpose, so the cast comes first.
+        helper.make_node("Cast", ["frames"], ["numbers"], to=TensorProto.FLOAT),
+        helper.make_node("Transpose", ["numbers"], ["planes"], perm=[0, 3, 1, 2]),
+        helper.make_node("Mul", ["planes", "pixel_scale"], ["scaled"]),
+        helper.make_node("Add", ["scaled", "pixel_offset"], ["pixels"]),
+    ]
+    return helper.make_graph(
+        nodes,
+        "pixels",
+        [helper.make_tensor_value_info("frames", TensorProto.UINT8, [BATCH, size, size, 3])],
+        [helper.make_tensor_value_info("pixels", TensorProto.FLOAT, [BATCH, 3, size, size])],
+        [_floats(name, value.reshape(1, 3, 1, 1)) for name, value in constants.items()],
+    )
+
+
+def _tokens(inputs: Sequence[Any]) -> tuple[Any, list[tuple[str, str]]]:
+    """``tokens`` to the tower's ``inputs``, ones for masks; and which of what is made goes where."""
+    from onnx import TensorProto, helper
+
+    nodes, made, io_map = [], [], []
+    if any("mask" in value.name for value in inputs):
+        nodes.append(helper.make_node("Shape", ["tokens"], ["tokens_shape"]))
+        nodes.append(helper.make_node("ConstantOfShape", ["tokens_shape"], ["ones"], value=_int64("one", [1])))
+    for value in inputs:
+        kind, name = value.type.tensor_type.elem_type, value.name.removeprefix(TOWER) + "_cast"
+        nodes.append(helper.make_node("Cast", ["ones" if "mask" in name else "tokens"], [name], to=kind))
+        made.append(helper.make_tensor_value_info(name, kind, [BATCH, CONTEXT_LENGTH]))
+        io_map.append((name, value.name))
+    tokens = helper.make_tensor_value_info("tokens", TensorProto.INT64, [BATCH, CONTEXT_LENGTH])
+    return helper.make_graph(nodes, "tokens", [tokens], made), io_map
+
+
 def _after(tower: Any, width: int, head: Head | None) -> Any:
     """L2 normalisation of the tower's output, and the head on what comes out of it."""
     from onnx import TensorProto, helper
 
     constants = [_floats("shortest", np.array(_SHORTEST))]
-    axis, axis_attribute = ["raw"], {"axes": [1]}
-    if opset_of(tower) >= 18:
+    if opset_of(tower) < 18:
+        length = helper.make_node("ReduceL2", ["raw"], ["length"], axes=[1])
+    else:
+        length = helper.make_node("ReduceL2", ["raw", "axis"], ["length"])
         constants.append(_int64("axis", [1]))
-        axis, axis_attribute = ["raw", "axis"], {}
     nodes = [
-        helper.make_node("ReduceL2", axis, ["length"], keepdims=1, **axis_attribute),
+        length,
         helper.make_node("Max", ["length", "shortest"], ["divisor"]),
         helper.make_node("Div", ["raw", "divisor"], ["embedding"]),
     ]
-    outputs = [helper.make_tensor_value_info("embedding", TensorProto.FLOAT, [None, None])]
+    outputs = [helper.make_tensor_value_info("embedding", TensorProto.FLOAT, [BATCH, width])]
     if head is not None:
         nodes += [
             helper.make_node("MatMul", ["embedding", "head_weight"], ["score"], HEAD_NODE),
@@ -206,43 +221,58 @@ def _after(tower: Any, width: int, head: Head | None) -> Any:
     return helper.make_graph(nodes, "embedding", [raw], outputs, constants)
 
 
-def _joined(tower: Any, before: Any, io_map: list[tuple[str, str]], after: Any) -> Any:
-    from onnx import compose, helper
+def _fed(tower: Any, before: Any, io_map: list[tuple[str, str]]) -> Any:
+    """``before`` and then ``tower``, without any claim of the tower's about shapes."""
+    from onnx import compose
 
-    opsets = list(tower.opset_import)
-    parts = [helper.make_model(g, opset_imports=opsets, ir_version=tower.ir_version) for g in (before, after)]
-    output = tower.graph.output[0].name
-    joined = compose.merge_models(parts[0], tower, io_map)
-    joined = compose.merge_models(joined, parts[1], [(output, "raw")], name="bestshot")
-    # The merge lists the opsets of each part.
-    del joined.opset_import[:]
-    joined.opset_import.extend(opsets)
-    joined.producer_name, joined.producer_version = PROGRAM.name, PROGRAM.version
-    return joined
+    wrapped = compose.merge_models(_like(tower, before), tower, io_map)
+    del wrapped.graph.value_info[:]
+    wrapped.graph.output[0].type.tensor_type.ClearField("shape")
+    return wrapped
 
 
-def _finished(model: Any, what: str, width: int, weights: list[Any]) -> Any:
-    """``model`` with its outputs' shapes proven and declared, and its weights in place again."""
-    from onnx import checker, shape_inference
+def _like(model: Any, graph: Any) -> Any:
+    """``graph`` as a model of the operators and the file format of ``model``."""
+    from onnx import helper
 
-    del model.graph.value_info[:]
+    return helper.make_model(graph, opset_imports=_opsets(model), ir_version=model.ir_version)
+
+
+def _opsets(model: Any) -> list[Any]:
+    """Those that ``model`` uses, each once: a merge lists those of each of its parts."""
+    from onnx import helper
+
+    return [helper.make_opsetid(*pair) for pair in sorted({(e.domain, e.version) for e in model.opset_import})]
+
+
+def _check_output(what: str, wrapped: Any, width: int) -> None:
+    """The tower must make (any batch, width) of what it is now fed with."""
+    from onnx import shape_inference
+
     try:
-        inferred = shape_inference.infer_shapes(model, check_type=True, strict_mode=True, data_prop=True)
-    except Exception as error:  # onnx raises RuntimeError kinds of its own, in several lines
+        inferred = shape_inference.infer_shapes(wrapped, check_type=True, strict_mode=True, data_prop=True)
+    except Exception as error:  # onnx raises kinds of its own, in several lines
         raise _misfit(what, f"contradicts itself: {shown(str(error).strip().splitlines()[0])}") from error
-    batch, found = shape_of(inferred.graph.output[0]) or ["", ""]
-    if isinstance(found, int) and found != width:
-        raise _misfit(what, f"gives embeddings of {found} numbers instead of {width}")
-    if isinstance(batch, int):
-        raise _misfit(what, f"gives {batch} embeddings at a time, fixed, instead of any number")
-    _declare(model, width)
+    if not (found := shape_of(inferred.graph.output[0])):
+        return
+    if len(found) != 2 or (isinstance(found[1], int) and found[1] != width):
+        raise _misfit(what, f"gives embeddings of {found[-1]} numbers instead of {width}")
+    if isinstance(found[0], int):
+        raise _misfit(what, f"gives {found[0]} embeddings at a time, fixed, instead of any number")
+
+
+def _finished(wrapped: Any, after: Any, weights: list[Any]) -> Any:
+    """``wrapped`` and then ``after``, checked, with its weights in place again."""
+    from onnx import TensorProto, checker, compose, helper
+
+    output = wrapped.graph.output[0]
+    output.CopyFrom(helper.make_tensor_value_info(output.name, TensorProto.FLOAT, [None, None]))
+    model = compose.merge_models(wrapped, _like(wrapped, after), [(output.name, "raw")], name="bestshot")
+    del model.graph.value_info[:]
+    opsets = _opsets(model)
+    del model.opset_import[:]
+    model.opset_import.extend(opsets)
+    model.producer_name, model.producer_version = PROGRAM.name, PROGRAM.version
     checker.check_model(model, full_check=True)
     put_back(model, weights)
     return model
-
-
-def _declare(model: Any, width: int) -> None:
-    shape = model.graph.output[0].type.tensor_type.shape
-    del shape.dim[:]
-    shape.dim.add().dim_param = BATCH
-    shape.dim.add().dim_value = width

@@ -14,11 +14,10 @@ from ..progress import Progress, silent
 from . import _hub
 from ._assemble import make_card, make_text, make_visual
 from ._download import Remote, fetch, look_up
+from ._folder import check_replaceable
 from ._hub import DownloadFailed
 from ._workplace import workplace
 from .models import (
-    CARD,
-    SCHEMA,
     TOKENIZER,
     ModelFolder,
     ModelSpec,
@@ -77,7 +76,7 @@ def pull(
         # Another process may have pulled it while this one waited for its turn.
         here = None if force and not work.waited else _opened(root / spec.name)
         if here is None:
-            _check_replaceable(root / spec.name)
+            check_replaceable(root / spec.name)
             here = _pull(spec, text, root, work.folder, progress, announce)
         work.clear()
     return add_text(here, progress=progress, announce=announce) if text else here
@@ -105,6 +104,26 @@ def add_text(folder: ModelFolder, *, progress: Progress = silent, announce: Anno
     return folder
 
 
+@contextlib.contextmanager
+def head_file(spec: ModelSpec, *, root: Path | None = None, progress: Progress = silent) -> Iterator[Path]:
+    """The aesthetic head of ``spec``, as its authors saved it, for as long as the block lasts.
+
+    Raises:
+        ModelUnavailable: it cannot be had.
+    """
+    with contextlib.ExitStack() as stack:
+        with _explained(spec.name, f"give the file of {spec.head.name} with --head"):
+            work = stack.enter_context(workplace(root or models_folder(), spec.name, progress))
+            _check_reachable(spec.head.download.path)
+            path = fetch(_head(spec), work.folder, _Meter(f"download {spec.name}", 0, 0, progress))
+        yield path
+        # A tower of the same model that was being pulled lies there too, and is still of use.
+        path.unlink()
+        with contextlib.suppress(OSError):
+            work.folder.rmdir()
+            work.clear()
+
+
 def _has_text(folder: ModelFolder) -> bool:
     return folder.has("text") and TOKENIZER in folder.card.files
 
@@ -120,35 +139,25 @@ def _opened(path: Path) -> ModelFolder | None:
         return None
 
 
-def _check_replaceable(path: Path) -> None:
-    """What is not a model of this program, but has the name of one, may be anything: it is not deleted."""
-    if not path.exists():
-        return
-    card = path / CARD
-    if not card.is_file() or SCHEMA.encode() not in card.read_bytes():
-        raise ModelUnavailable(
-            f"{shown(path)}: is in the way and is no model of this program; move it, or set BESTSHOT_MODELS"
-        )
-
-
 @contextlib.contextmanager
-def _explained(name: str) -> Iterator[None]:
+def _explained(name: str, advice: str = "") -> Iterator[None]:
+    advice = advice or (
+        f"get it with: bestshot-trt models pull {name}, or export it on another machine and give the folder with "
+        "--model PATH"
+    )
     try:
         yield
     except DownloadFailed as error:
-        raise _unavailable(name, str(error)) from error
+        raise ModelUnavailable(f"{name}: {error}; {advice}") from error
     except (ExportError, OSError) as error:
         cause = error.__cause__ if isinstance(error, ExportError) else error
+        if cause is None:
+            raise ModelUnavailable(str(error)) from error
         where = shown(getattr(cause, "filename", None) or models_folder())
-        reason = getattr(cause, "strerror", None) or error
-        raise _unavailable(name, f"{where}: cannot be written: {reason}; free space, or set BESTSHOT_MODELS") from error
-
-
-def _unavailable(name: str, reason: str) -> ModelUnavailable:
-    return ModelUnavailable(
-        f"{name}: {reason}; get it with: bestshot-trt models pull {name}, "
-        "or export it on another machine and give the folder with --model PATH"
-    )
+        reason = getattr(cause, "strerror", None) or cause
+        raise ModelUnavailable(
+            f"{name}: {where}: cannot be written: {reason}; free some space, or set BESTSHOT_MODELS"
+        ) from error
 
 
 def _pull(spec: ModelSpec, text: bool, root: Path, work: Path, progress: Progress, announce: Announce) -> ModelFolder:
@@ -216,7 +225,7 @@ class _Meter:
     progress: Progress
 
     def __call__(self, here: int) -> None:
-        self.progress(self.stage, (self.before + here) / MB, self.total / MB)
+        self.progress(self.stage, (self.before + here) / MB, self.total / MB if self.total else None)
 
 
 def _check_space(folder: Path, needed: int) -> None:

@@ -6,9 +6,9 @@ import numpy as np
 import numpy.typing as npt
 
 from .._checks import check_pictures
-from .framing import FRAMINGS
+from .framing import FRAMINGS, Placement, place
 
-__all__ = ["FRAMINGS", "clip_resize"]
+__all__ = ["FRAMINGS", "Placement", "clip_resize", "place"]
 
 
 def clip_resize(pixels: npt.NDArray[np.uint8], size: int = 224, framing: str = "crop") -> npt.NDArray[np.uint8]:
