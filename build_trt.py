@@ -43,7 +43,7 @@ def main() -> int:
             precision=options.precision,
             target=build.find_target(options.capability),
             batches=build.Batches(*options.batch) if options.batch else None,
-            progress=lambda stage, done, total: print(f"{stage} ...", file=sys.stderr),
+            progress=lambda stage, *_: print(f"{stage} ...", file=sys.stderr),
         )
     except BestshotError as error:
         print(f"build_trt.py: {error}", file=sys.stderr)

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from bestshot_trt.embed import compose
+from bestshot_trt.embed._save import save_graph
 from bestshot_trt.embed.heads import Head, save_head
 from bestshot_trt.embed.models import (
     CLIP_MEAN,
@@ -191,9 +192,9 @@ def tiny_model_folder(path: Path, width: int = 16, size: int = 32, text: bool = 
     visual = compose.visual_graph(
         tiny_visual_tower(width, size), mean=CLIP_MEAN, std=CLIP_STD, head=head, size=size, width=width
     )
-    onnx.save(visual, path / graph_name("visual", "fp32"))
+    save_graph(visual, path / graph_name("visual", "fp32"))
     if text:
-        onnx.save(compose.text_graph(tiny_text_tower(width), width=width), path / graph_name("text", "fp32"))
+        save_graph(compose.text_graph(tiny_text_tower(width), width=width), path / graph_name("text", "fp32"))
         write_tokenizer(MERGES, path / TOKENIZER)
     save_head(head, path / HEAD)
     card = ModelCard(

@@ -245,7 +245,7 @@ def open_track(path: Path) -> Track:
 
 def _open(path: Path) -> Any:
     pa = _arrow()
-    # Row groups come and go: Arrow's own allocator keeps their memory, where the system's would fetch it anew each time.
+    # Row groups come and go: Arrow's own allocator keeps their memory, the system's would fetch it anew each time.
     with contextlib.suppress(NotImplementedError):
         pa.set_memory_pool(pa.mimalloc_memory_pool())
     try:

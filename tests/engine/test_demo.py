@@ -149,7 +149,7 @@ def test_an_interrupted_take_leaves_nothing(tmp_path, monkeypatch):
     monkeypatch.setattr(_scenes, "paint", lambda name: None)
     monkeypatch.setattr(_take, "_film", blank)
 
-    def interrupt(stage, done, total):
+    def interrupt(stage, done, total, unit="s"):
         if done > 1:
             raise KeyboardInterrupt
 
@@ -170,7 +170,7 @@ def test_a_take_that_cannot_be_encoded_is_an_export_error(tmp_path, monkeypatch)
 @pytest.mark.slow
 def test_the_demo_finds_every_planted_stretch(tmp_path):
     stages = []
-    found, findings = run_demo(tmp_path, progress=lambda stage, done, total: stages.append(stage))
+    found, findings = run_demo(tmp_path, progress=lambda stage, *_: stages.append(stage))
     assert {finding.planted.name: finding.detail for finding in findings if not finding.found} == {}
     assert len(found.moments) == len(GOOD)
     assert list(dict.fromkeys(stages)) == ["render", "analyze", "export"]

@@ -329,6 +329,28 @@ def test_a_mask_beyond_half_precision_stays_a_mask(cosines: Any, zoo: ModuleType
         assert cosines(model, half, frames=pictures(4)).min() > 0.999
 
 
+def test_a_mask_that_nodes_make_stays_a_mask(cosines: Any, zoo: ModuleType, head: Head) -> None:
+    """Other exporters fill it with float32's least number, and reshape the scores after it is added."""
+    tower = zoo.transformer_tower(WIDTH, 14)
+    lowest = numpy_helper.from_array(np.array([np.finfo(np.float32).min], np.float32), "lowest")
+    made = [
+        helper.make_node("ConstantOfShape", ["side"], ["filled"], value=lowest),
+        helper.make_node("Trilu", ["filled", "one"], ["made_mask"], upper=1),
+    ]
+    nodes = [*made, *tower.graph.node]
+    softmax = next(index for index, node in enumerate(nodes) if node.op_type == "Softmax")
+    nodes[softmax - 1].input[1] = "made_mask"
+    nodes[softmax].input[0] = "reshaped"
+    nodes.insert(softmax, helper.make_node("Reshape", ["masked", "scores_shape"], ["reshaped"]))
+    del tower.graph.node[:]
+    tower.graph.node.extend(nodes)
+    shapes = {"side": [16, 16], "one": 1, "scores_shape": [-1, 16, 16]}
+    tower.graph.initializer.extend(numpy_helper.from_array(np.array(v), name) for name, v in shapes.items())
+    model = visual(tower, head)
+    half = compose.to_fp16(onnx.ModelProto.FromString(model.SerializeToString()))
+    assert cosines(model, half, frames=pictures(4)).min() > 0.999
+
+
 def test_a_weight_beyond_half_precision_stays_as_it_is(cosines: Any, zoo: ModuleType, head: Head) -> None:
     tower = zoo.tiny_visual_tower(WIDTH, SIZE)
     for weight in tower.graph.initializer:

@@ -70,7 +70,7 @@ def test_a_good_model_passes(full):
         assert outcome(verdict)[f"{graph} unit length"] is True
     assert outcome(verdict)["visual fp16 to fp32"] is True
     assert verdict.parity == {}
-    assert {stage for stage, _, _ in told} == {"verify tiny"}
+    assert {(stage, unit) for stage, _, _, unit in told} == {("verify tiny", "steps")}
 
 
 def test_a_changed_file_is_named(folder):

@@ -88,7 +88,8 @@ class Meter(AbstractContextManager["Meter"]):
             self._bar.start()
             self._task = self._bar.add_task(self._stage, total=self._total, rate="")
         assert self._task is not None
-        self._bar.update(self._task, completed=self._done, total=self._total, rate=_rate(self._done, elapsed, self._unit))
+        rate = _rate(self._done, elapsed, self._unit)
+        self._bar.update(self._task, completed=self._done, total=self._total, rate=rate)
 
     def _finish_bar(self) -> None:
         if self._bar is not None:

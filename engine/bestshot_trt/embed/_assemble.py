@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ..files import whole_file
 from ..moments import PROGRAM
 from . import _hub
 from ._download import Remote
 from ._hub import DownloadFailed
+from ._save import save_graph
 from .models import HEAD, TOKENIZER, HeadCard, ModelCard, ModelSpec, file_card, graph_name
 
 
@@ -28,7 +28,7 @@ def make_visual(spec: ModelSpec, tower: Path, head_file: Path, folder: Path) -> 
     graph = compose.visual_graph(
         _loaded(tower, spec), mean=spec.mean, std=spec.std, head=head, size=spec.size, width=spec.width
     )
-    _save(graph, folder / graph_name("visual", "fp32"))
+    save_graph(graph, folder / graph_name("visual", "fp32"))
 
 
 def make_text(spec: ModelSpec, tower: Path, tokenizer: Path, folder: Path) -> None:
@@ -37,7 +37,7 @@ def make_text(spec: ModelSpec, tower: Path, tokenizer: Path, folder: Path) -> No
     from .text import convert_hub_tokenizer
 
     convert_hub_tokenizer(tokenizer, folder / TOKENIZER)
-    _save(compose.text_graph(_loaded(tower, spec), width=spec.width), folder / graph_name("text", "fp32"))
+    save_graph(compose.text_graph(_loaded(tower, spec), width=spec.width), folder / graph_name("text", "fp32"))
 
 
 def _loaded(tower: Path, spec: ModelSpec) -> Any:
@@ -47,13 +47,6 @@ def _loaded(tower: Path, spec: ModelSpec) -> Any:
         return onnx.load(tower, load_external_data=False)
     except Exception as error:  # protobuf raises kinds of its own
         raise DownloadFailed(f"a tower of {spec.source.repository} is not an ONNX graph") from error
-
-
-def _save(graph: Any, path: Path) -> None:
-    import onnx
-
-    with whole_file(path) as temporary:
-        onnx.save(graph, temporary)
 
 
 def make_card(spec: ModelSpec, remotes: list[Remote], folder: Path) -> ModelCard:

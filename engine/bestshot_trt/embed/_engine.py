@@ -15,7 +15,7 @@ from .. import records
 from ..errors import BackendUnavailable, ConfigError, ModelUnavailable, shown
 from ..files import check_regular, whole_file, write_text
 from ..moments import PROGRAM, Program
-from .models import file_card
+from .models import WEIGHTS_SUFFIX, file_card
 
 SCHEMA = "bestshot-trt/engine"
 VERSION = 1
@@ -52,6 +52,8 @@ class EngineCard:
     """Of the GPU, as ``sm_89``."""
     onnx_sha256: str
     """Of the graph it was built from."""
+    weights_sha256: str | None
+    """Of the file with that graph's weights, where they are not in the graph."""
     engine_sha256: str
     least: int
     """Of the batches, as in `Batches`."""
@@ -155,11 +157,13 @@ def build_engine(
     serialised = _Build(target, onnx).run(batches)
     with whole_file(engine) as temporary:
         temporary.write_bytes(serialised)
+    weights = onnx.with_name(onnx.name + WEIGHTS_SUFFIX)
     card = EngineCard(
         builder=target.trt.__name__,
         builder_version=target.trt.__version__,
         architecture=target.architecture,
         onnx_sha256=file_card(onnx).sha256,
+        weights_sha256=file_card(weights).sha256 if weights.is_file() else None,
         engine_sha256=hashlib.sha256(serialised).hexdigest(),
         least=batches.least,
         best=batches.best,
@@ -222,6 +226,8 @@ class _Build:
         network = builder.create_network(self._flags())
         self._parse(network)
         config = builder.create_builder_config()
+        # Or products in fp32 would be rounded to 10 bits first.
+        config.clear_flag(self._trt.BuilderFlag.TF32)
         config.add_optimization_profile(self._profile(builder, network, batches))
         if self._target.elsewhere:
             config.num_compute_capabilities = 1

@@ -16,13 +16,23 @@ def check_replaceable(path: Path) -> None:
     """Refuse to replace what is not a model folder of this program: it may be anything.
 
     Raises:
-        ExportError: something else is at ``path``.
+        ExportError: something else is at ``path``, or it cannot be looked into.
     """
-    if not path.exists() or (path.is_dir() and not any(path.iterdir())):
-        return
-    card = path / CARD
-    if not card.is_file() or f'"{SCHEMA}"'.encode() not in card.read_bytes():
+    try:
+        if not path.exists() or (path.is_dir() and not any(path.iterdir())):
+            return
+        card = path / CARD
+        is_model = card.is_file() and f'"{SCHEMA}"'.encode() in card.read_bytes()
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    if not is_model:
         raise ExportError(f"{shown(path)}: is there already and is no model folder; name a new or empty folder")
+
+
+def _unwritable(path: Path, error: OSError) -> ExportError:
+    return ExportError(
+        f"{shown(path)}: cannot be written: {error.strerror or error}; free some space, or name another folder"
+    )
 
 
 @contextlib.contextmanager
@@ -43,9 +53,7 @@ def whole_folder(path: Path) -> Iterator[Path]:
         yield temporary
         _replace(path, temporary)
     except OSError as error:
-        raise ExportError(
-            f"{shown(path)}: cannot be written: {error.strerror or error}; free some space, or name another folder"
-        ) from error
+        raise _unwritable(path, error) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 

@@ -83,6 +83,8 @@ class _Stays:
             return True
         if not any(name.startswith(TOWER) for name in node.output) or self._beyond.intersection(node.input):
             return True
+        if node.op_type == "ConstantOfShape" and any(_is_beyond_half(attribute.t) for attribute in node.attribute):
+            return True
         # The epsilon before a square root, and the mask before a softmax.
         return node.op_type == "Add" and self._readers.get(node.output[0], set()) <= {"Sqrt", "Softmax"}
 

@@ -28,8 +28,10 @@ def usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def open_session(graph: Path, precision: str = "fp32", *, cuda: bool = True) -> Any:
+def open_session(graph: Path, precision: str = "fp32", *, cuda: bool = True, once: bool = False) -> Any:
     """An ONNX Runtime session of ``graph``, with every option that bears on results or speed set here.
+
+    ``once`` is for sessions that run a time or two: weights are used as they lie in the file, not rearranged first.
 
     Raises:
         ModelUnavailable: ONNX Runtime cannot load the graph.
@@ -45,6 +47,7 @@ def open_session(graph: Path, precision: str = "fp32", *, cuda: bool = True) -> 
     options.graph_optimization_level = levels.ORT_ENABLE_EXTENDED if precision == "fp16" else levels.ORT_ENABLE_ALL
     # Threads that spin while they wait take the cores that decode the next pictures.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.add_session_config_entry("session.disable_prepacking", "1" if once else "0")
     options.log_severity_level = 3
     providers = [_CUDA, _CPU] if cuda and _CUDA in ort.get_available_providers() else [_CPU]
     try:
@@ -118,7 +121,7 @@ class TextEncoder:
     def __init__(self, folder: ModelFolder) -> None:
         self._tokenizer = Tokenizer.open(folder.file("tokenizer.json"))
         # Texts are few: what a GPU would save is less than what it takes to set one up.
-        self._session = open_session(folder.graph("text"), cuda=False)
+        self._session = open_session(folder.graph("text"), cuda=False, once=True)
 
     def encode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
         """Unit vectors float32 (len(texts), d)."""

@@ -69,7 +69,6 @@ def _claim(path: Path, progress: Progress, name: str) -> tuple[int | None, bool]
         import fcntl
     except ImportError:
         return None, False
-    started = time.monotonic()
     waited = False
     while True:
         descriptor = _open(path)
@@ -78,7 +77,7 @@ def _claim(path: Path, progress: Progress, name: str) -> tuple[int | None, bool]
         except BlockingIOError:
             os.close(descriptor)
             waited = True
-            progress(f"wait for another pull of {name}", time.monotonic() - started, None)
+            progress(f"wait for another pull of {name}", 0, None)
             time.sleep(_LOOK_AGAIN_S)
             continue
         except OSError:

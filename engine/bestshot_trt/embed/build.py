@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ModelUnavailable, shown
-from ..files import whole_file
 from ..moments import PROGRAM
 from ..progress import Progress, silent
 from . import compose, heads
 from ._engine import Batches, Target, build_engine, find_target
 from ._folder import check_replaceable, whole_folder
 from ._openclip import OpenClip
+from ._save import save_graph
 from .models import (
     HEAD,
     PRECISIONS,
@@ -100,7 +100,7 @@ def _head(path: Path, spec: ModelSpec) -> heads.Head:
 
 
 def _write(graph: Any, folder: Path, tower: str, precisions: Sequence[str]) -> None:
-    _save(graph, folder / graph_name(tower, "fp32"))
+    save_graph(graph, folder / graph_name(tower, "fp32"))
     for precision in sorted({*precisions} - {"fp32"}):
         _derive(folder, tower, precision)
 
@@ -114,7 +114,7 @@ class _Steps:
     done: int = 0
 
     def __call__(self, stage: str) -> None:
-        self.progress(stage, self.done, self.total)
+        self.progress(stage, self.done, self.total, "steps")
         self.done += 1
 
 
@@ -141,7 +141,7 @@ def _derive(folder: Path, tower: str, precision: str) -> list[str]:
 
     source, name = folder / graph_name(tower, "fp32"), graph_name(tower, precision)
     if precision == "fp16":
-        _save(compose.to_fp16(onnx.load(source)), folder / name)
+        save_graph(compose.to_fp16(onnx.load(source)), folder / name)
     elif precision == "int8" and tower == "visual":
         compose.quantise_int8(source, folder / name)
     else:
@@ -184,13 +184,6 @@ def build_engines(
         engines.append(folder.path / f"{tower}.{precision}.{target.name}.engine")
         build_engine(graph, engines[-1], target=target, batches=batches)
     return engines
-
-
-def _save(graph: Any, path: Path) -> None:
-    import onnx
-
-    with whole_file(path) as temporary:
-        onnx.save(graph, temporary)
 
 
 def _card(spec: ModelSpec, tag: str | None, head: Path, folder: Path, versions: dict[str, str]) -> ModelCard:

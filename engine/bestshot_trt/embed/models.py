@@ -18,6 +18,8 @@ VERSION = 1
 CARD = "model.json"
 TOKENIZER = "tokenizer.json"
 HEAD = "head.npz"
+WEIGHTS_SUFFIX = ".data"
+"""Ends the name of the file that holds a graph's weights, where they are not in the graph itself."""
 PRECISIONS = ("fp32", "fp16", "int8")
 CONTEXT_LENGTH = 77
 """Tokens of a CLIP text, start and end included."""
@@ -245,7 +247,8 @@ class ModelCard:
 
     Visual graphs map ``frames`` uint8 RGB (n, size, size, 3) to ``embedding`` float32 (n, width), L2-normalised,
     and ``aesthetic`` float32 (n,). Text graphs map ``tokens`` int64 (n, 77) to ``embedding`` float32 (n, width),
-    L2-normalised. Files are named ``visual.<precision>.onnx`` and ``text.<precision>.onnx``.
+    L2-normalised. Files are named ``visual.<precision>.onnx`` and ``text.<precision>.onnx``; the weights of a graph may
+    lie beside it in a file of the same name and ``.data``.
     """
 
     name: str
@@ -298,7 +301,10 @@ class ModelFolder:
         Raises:
             ModelUnavailable: there is none in that precision.
         """
-        return self.file(graph_name(tower, precision))
+        name = graph_name(tower, precision)
+        if name + WEIGHTS_SUFFIX in self.card.files:
+            self.file(name + WEIGHTS_SUFFIX)
+        return self.file(name)
 
     @property
     def digest(self) -> str:

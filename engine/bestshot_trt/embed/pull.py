@@ -61,7 +61,7 @@ def pull(
         text: also its text tower and tokeniser.
         force: fetch it even if it is there.
         root: the models folder; by default `models_folder`.
-        progress: told the megabytes done and to do, in stages whose name begins with "download".
+        progress: told the megabytes done and to do.
         announce: told in one line what is going to be fetched, and how much.
 
     Raises:
@@ -225,7 +225,7 @@ class _Meter:
     progress: Progress
 
     def __call__(self, here: int) -> None:
-        self.progress(self.stage, (self.before + here) / MB, self.total / MB if self.total else None)
+        self.progress(self.stage, (self.before + here) / MB, self.total / MB if self.total else None, "MB")
 
 
 def _check_space(folder: Path, needed: int) -> None:

@@ -94,7 +94,7 @@ def verify(folder: ModelFolder, evidence: Evidence | None = None, *, progress: P
     ]
     checks: list[Check] = []
     for number, (name, step) in enumerate(steps):
-        progress(f"verify {folder.card.name}", number, len(steps))
+        progress(f"verify {folder.card.name}", number, len(steps), "steps")
         try:
             checks += step()
         except BestshotError as error:
