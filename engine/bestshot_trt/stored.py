@@ -1,48 +1,43 @@
-"""Embeddings that stay in their track file until rows of them are asked for.
+"""Embeddings that stay in their track file until rows of them are used.
 
-Twelve hours of 768-d embeddings are 400 MB, and a pick looks at those of a few peaks.
+Twelve hours of 768-d embeddings are 400 MB, of which a pick looks at a few rows, and a prompt at each once. In the
+files that this program writes they lie as they are in memory: PLAIN, uncompressed, one page to a row group.
 """
 
 from __future__ import annotations
 
 import os
-import threading
-from collections.abc import Callable
+import re
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from .errors import InputError, shown
-
 Rows = npt.NDArray[np.float32]
-_THREADS = 4
+_BLOCK_ROWS = 1024
+_PAGE_HEADER = 64
+_VARINT = rb"[\x80-\xff]{0,9}[\x00-\x7f]"
+_HEADER = re.compile(rb"\x15(?P<type>%b)\x15%b\x15%b(?:\x15%b\x1c|\x2c)\x15(?P<count>%b)" % ((_VARINT,) * 5), re.DOTALL)
+_FLOAT = np.dtype("<f4")
+_DATA_PAGE = 0
 
 
 class StoredRows:
-    """One column of fixed size lists of a Parquet file, as an array (n, d) of float32 that is read when used.
+    """A column of fixed size lists as an array (n, d) of float32 that the system pages in from its file.
 
-    It has what picking and prompts need of an array: ``shape``, ``dtype``, ``len``, one row by its index, the
-    product with a vector, and `numpy.asarray` for all of it. Row groups that were read for a row are kept.
-
-    Raises:
-        InputError: from any use, when the file cannot be read further.
+    It has what picking and prompts need of an array: ``shape``, ``dtype``, ``len``, a row by its index, the product
+    with a vector, and `numpy.asarray` for all of it.
     """
 
     dtype = np.dtype(np.float32)
     ndim = 2
 
-    def __init__(self, open_file: Callable[[], Any], path: Path, column: str) -> None:
-        """``open_file`` gives a `pyarrow.parquet.ParquetFile` of its own to every thread that asks."""
-        self._open, self._path, self._column = open_file, path, column
-        self._own = threading.local()
-        file = self._file()
-        groups = [file.metadata.row_group(i).num_rows for i in range(file.metadata.num_row_groups)]
-        self._starts = np.concatenate([[0], np.cumsum(groups)]).astype(int)
-        self._kept: dict[int, Rows] = {}
-        self.shape: tuple[int, int] = (file.metadata.num_rows, file.schema_arrow.field(column).type.list_size)
+    def __init__(self, groups: list[Rows]) -> None:
+        """``groups`` are the row groups, at least one of them, in order; they may be unaligned."""
+        self._groups = groups
+        self._starts = np.cumsum([0, *map(len, groups)])
+        self.shape = (int(self._starts[-1]), groups[0].shape[1])
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -50,54 +45,83 @@ class StoredRows:
     def __getitem__(self, index: int) -> Rows:
         """One row (d,)."""
         group = int(np.searchsorted(self._starts, index, side="right")) - 1
-        if group not in self._kept:
-            self._kept[group] = self._read(group)
-        row: Rows = self._kept[group][index - self._starts[group]]
+        row: Rows = self._groups[group][index - self._starts[group]].copy()
         return row
 
     def __matmul__(self, vector: Rows) -> Rows:
-        """The product with ``vector`` (d,), float32 (n,), a row group at a time."""
+        """The product with ``vector`` (d,), float32 (n,), computed block by block on all cores."""
         product = np.empty(len(self), np.float32)
 
         def fill(group: int) -> None:
-            # einsum, since the threads of a BLAS product would only fight with these here.
-            product[self._starts[group] : self._starts[group + 1]] = np.einsum("ij,j->i", self._rows(group), vector)
+            out = product[self._starts[group] : self._starts[group + 1]]
+            for first in range(0, len(out), _BLOCK_ROWS):
+                # A copy, since no row in the file need begin at a multiple of four bytes; small, to stay in cache.
+                block = np.array(self._groups[group][first : first + _BLOCK_ROWS], np.float32)
+                np.einsum("ij,j->i", block, vector, out=out[first : first + len(block)])
 
-        self._each(fill)
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            list(pool.map(fill, range(len(self._groups))))
         return product
 
     def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> npt.NDArray[Any]:
         """All rows."""
-        whole = np.empty(self.shape, np.float32)
-
-        def fill(group: int) -> None:
-            whole[self._starts[group] : self._starts[group + 1]] = self._rows(group)
-
-        self._each(fill)
+        whole = np.concatenate(self._groups)
         return whole if dtype is None else whole.astype(dtype, copy=False)
 
-    def _each(self, work: Callable[[int], None]) -> None:
-        with ThreadPoolExecutor(min(_THREADS, os.cpu_count() or 1)) as pool:
-            list(pool.map(work, range(len(self._starts) - 1)))
 
-    def _rows(self, group: int) -> Rows:
-        return self._kept[group] if group in self._kept else self._read(group)
+def stored_rows(source: Any, metadata: Any, column: str, width: int) -> StoredRows | None:
+    """``column`` of a Parquet file, where its values lie in the file as they do in memory; None where they do not.
 
-    def _file(self) -> Any:
-        if not hasattr(self._own, "file"):
-            self._own.file = self._open()
-        return self._own.file
+    Args:
+        source: the file, as `pyarrow.memory_map` opens it.
+        metadata: its `pyarrow.parquet.FileMetaData`.
+        column: a column of lists of ``width`` floats, none of them null.
+        width: d.
+    """
+    groups = []
+    for number in range(metadata.num_row_groups):
+        group = metadata.row_group(number)
+        chunk = next(c for c in map(group.column, range(group.num_columns)) if c.path_in_schema.split(".")[0] == column)
+        values = _values(source, chunk, group.num_rows * width)
+        if values is None:
+            return None
+        groups.append(values.reshape(group.num_rows, width))
+    return StoredRows(groups) if groups else None
 
-    def _read(self, group: int) -> Rows:
-        import pyarrow as pa
 
-        try:
-            table = self._file().read_row_group(group, columns=[self._column], use_threads=False)
-        except (pa.ArrowException, OSError) as error:
-            raise InputError(f"{shown(self._path)}: cannot be read further: {str(error).splitlines()[0]}") from error
-        column = table.column(0)
-        if column.null_count:
-            raise InputError(f"{shown(self._path)}: column {self._column} has empty cells")
-        parts = [chunk.flatten().to_numpy() for chunk in column.chunks]
-        flat: Rows = parts[0] if len(parts) == 1 else np.concatenate(parts)
-        return flat.reshape(-1, self.shape[1])
+def _values(source: Any, chunk: Any, count: int) -> Rows | None:
+    """The values of a column chunk that is one PLAIN page: its last bytes, after a header and the list's levels."""
+    is_plain = (
+        chunk.physical_type == "FLOAT"
+        and chunk.compression == "UNCOMPRESSED"
+        and {*chunk.encodings} <= {"PLAIN", "RLE", "BIT_PACKED"}
+        and not chunk.has_dictionary_page
+        and chunk.num_values == count
+    )
+    if not is_plain:
+        return None
+    source.seek(chunk.data_page_offset)
+    stored = source.read_buffer(chunk.total_compressed_size)
+    size = count * _FLOAT.itemsize
+    if len(stored) != chunk.total_compressed_size or size > len(stored):
+        return None
+    if _page_header(bytes(stored[:_PAGE_HEADER])) != (_DATA_PAGE, count):
+        return None
+    values: Rows = np.frombuffer(stored, _FLOAT, count, len(stored) - size)
+    return values
+
+
+def _page_header(head: bytes) -> tuple[int, int] | None:
+    """Type of a page and how many values it has, from ``PageHeader`` in parquet.thrift; None if that is not it.
+
+    In Thrift's compact protocol: 0x15 and a varint for each of type, size and compressed size (and a checksum, maybe),
+    then the header of a data page: 0x1C or 0x2C as it follows on field 4 or 3, and in it 0x15 and the count.
+    """
+    match = _HEADER.match(head)
+    return None if match is None else (_integer(match["type"]), _integer(match["count"]))
+
+
+def _integer(varint: bytes) -> int:
+    """A zigzag varint, seven bits a byte, lowest first."""
+    value = sum((byte & 0x7F) << 7 * place for place, byte in enumerate(varint))
+    return value >> 1 ^ -(value & 1)

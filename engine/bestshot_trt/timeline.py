@@ -137,20 +137,15 @@ def _best_of_equal_windows(
     to their middle, the earlier of two.
     """
     first, last = _windows(grid, window)
-
-    def twins(one: int, other: int) -> bool:
-        return bool(first[one] == first[other] and last[one] == last[other])
-
-    moved = []
-    for peak in peaks.tolist():
-        left = right = peak
-        while left > 0 and twins(left - 1, peak):
-            left -= 1
-        while right + 1 < len(grid) and twins(right + 1, peak):
-            right += 1
-        best = left + np.flatnonzero(score[left : right + 1] == score[left : right + 1].max())
-        moved.append(best[(len(best) - 1) // 2])
-    return np.array(moved, dtype=np.int64)
+    changes = 1 + np.flatnonzero((first[1:] != first[:-1]) | (last[1:] != last[:-1]))
+    starts, ends = np.concatenate(([0], changes)), np.concatenate((changes, [len(grid)]))
+    runs = np.searchsorted(starts, peaks, side="right") - 1
+    moved = peaks.copy()
+    for place in np.flatnonzero(ends[runs] - starts[runs] > 1):
+        left, right = starts[runs[place]], ends[runs[place]]
+        best = left + np.flatnonzero(score[left:right] == score[left:right].max())
+        moved[place] = best[(len(best) - 1) // 2]
+    return moved
 
 
 @dataclass(frozen=True)

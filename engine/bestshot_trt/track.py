@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +18,7 @@ from . import records
 from .errors import InputError, shown
 from .files import whole_file
 from .moments import Backend, ClipModel, Decode, Machine, Program, Source
-from .stored import StoredRows
+from .stored import stored_rows
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -41,8 +42,11 @@ COLUMNS = {
 }
 """Column of the file -> field of `Track`, in the file's order."""
 
-ROW_GROUP = 1024
-"""Rows written and read together: small, so that a few embeddings can be read without the rest."""
+SMALLEST_ROW_GROUP, LARGEST_ROW_GROUP = 2048, 16384
+ROW_GROUPS = 16
+"""Small row groups keep what the writer holds beside the track small, and let several cores read one."""
+_ONE_PAGE = 1 << 30
+"""Bytes of a page, beyond what any row group has: `stored.stored_rows` reads embeddings of single pages in place."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,27 +174,12 @@ def write_track(track: Track, path: Path) -> None:
         pa.parquet.write_table(
             pa.Table.from_arrays(columns, schema=schema),
             file,
-            row_group_size=ROW_GROUP,
+            row_group_size=min(LARGEST_ROW_GROUP, max(SMALLEST_ROW_GROUP, len(track) // ROW_GROUPS)),
+            data_page_size=_ONE_PAGE,
             use_dictionary=False,
             write_statistics=["time_s", "pts"],
             compression={**dict.fromkeys(COLUMNS, "zstd"), "embedding": "none"},
         )
-
-
-def _read_table(path: Path, handle: Any) -> tuple[pa.Table, bytes]:
-    """All columns but the embeddings, of which only the type is looked at, and the track's own metadata."""
-    pa = _arrow()
-    try:
-        file = pa.parquet.ParquetFile(handle)
-        schema = file.schema_arrow
-        if META_KEY not in (schema.metadata or {}):
-            raise InputError(f"{shown(path)}: a Parquet file, but not a score track of bestshot-trt")
-        _check_schema(schema, path)
-        table = file.read(columns=[column for column in COLUMNS if column != "embedding"])
-        return table, schema.metadata[META_KEY]
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
-        raise InputError(f"{shown(path)}: cannot be read as a score track: {reason}") from error
 
 
 def _check_schema(schema: pa.Schema, path: Path) -> None:
@@ -208,12 +197,6 @@ def _check_schema(schema: pa.Schema, path: Path) -> None:
             raise InputError(f"{shown(path)}: column {want.name} is {found.type}; it must be {want.type}")
 
 
-def _check_cells(table: pa.Table, path: Path) -> None:
-    for name in table.column_names:
-        if name != "prompt_similarity" and table.column(name).null_count:
-            raise InputError(f"{shown(path)}: column {name} has empty cells")
-
-
 def read_track(path: Path) -> Track:
     """Read what `write_track` wrote. The arrays may be read-only.
 
@@ -228,29 +211,47 @@ def open_track(path: Path) -> Track:
     """As `read_track`, but the embeddings stay in the file, which is held open, until rows of them are used.
 
     Raises:
-        InputError: the file is missing, damaged, or not a score track this version reads; using its
-            embeddings may raise it too.
+        InputError: the file is missing, damaged, or not a score track this version reads.
     """
-    handle = _open(path)
-    table, metadata = _read_table(path, handle)
-    meta = records.loads(TrackMeta, metadata, SCHEMA, VERSION, shown(path))
-    _check_cells(table, path)
-    arrays: dict[str, Any] = {COLUMNS[name]: table.column(name).to_numpy() for name in table.column_names}
-    rows = StoredRows(lambda: _arrow().parquet.ParquetFile(handle), path, "embedding")
+    with _legible(path):
+        # As bytes, since pyarrow refuses a str path whose bytes are not UTF-8.
+        source = _arrow().memory_map(os.fsencode(path))
+        file = _arrow().parquet.ParquetFile(source)
+        schema = file.schema_arrow
+        if META_KEY not in (schema.metadata or {}):
+            raise InputError(f"{shown(path)}: a Parquet file, but not a score track of bestshot-trt")
+        _check_schema(schema, path)
+        arrays = {COLUMNS[name]: _column(file, name, path) for name in COLUMNS if name != "embedding"}
+        width = schema.field("embedding").type.list_size
+        rows = stored_rows(source, file.metadata, "embedding", width)
+        arrays["embedding"] = _matrix(file, path, width) if rows is None else rows
+    meta = records.loads(TrackMeta, schema.metadata[META_KEY], SCHEMA, VERSION, shown(path))
     try:
-        return Track(**arrays, embedding=cast("npt.NDArray[np.float32]", rows), meta=meta)
+        return Track(**arrays, meta=meta)
     except ValueError as error:
         raise InputError(f"{shown(path)}: {error}") from error
 
 
-def _open(path: Path) -> Any:
-    pa = _arrow()
-    # Row groups come and go: Arrow's own allocator keeps their memory, the system's would fetch it anew each time.
-    with contextlib.suppress(NotImplementedError):
-        pa.set_memory_pool(pa.mimalloc_memory_pool())
+@contextlib.contextmanager
+def _legible(path: Path) -> Iterator[None]:
     try:
-        # As bytes, since pyarrow refuses a str path whose bytes are not UTF-8.
-        return pa.memory_map(os.fsencode(path))
-    except (pa.ArrowException, OSError) as error:
+        yield
+    except (_arrow().ArrowException, OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
         raise InputError(f"{shown(path)}: cannot be read as a score track: {reason}") from error
+
+
+def _column(file: Any, name: str, path: Path) -> Any:
+    values = file.read(columns=[name]).column(0)
+    if name != "prompt_similarity" and values.null_count:
+        raise InputError(f"{shown(path)}: column {name} has empty cells")
+    return values.to_numpy()
+
+
+def _matrix(file: Any, path: Path, width: int) -> npt.NDArray[np.float32]:
+    """The embeddings (n, d) of a file whose pages are not as `stored_rows` needs them."""
+    column = file.read(columns=["embedding"]).column(0)
+    if column.null_count:
+        raise InputError(f"{shown(path)}: column embedding has empty cells")
+    parts = [chunk.flatten().to_numpy() for chunk in column.chunks]
+    return np.concatenate([*parts, np.empty(0, np.float32)]).reshape(len(column), width)

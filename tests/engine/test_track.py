@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from bestshot_trt import moments, records, track
 from bestshot_trt.errors import ExportError, InputError
 from bestshot_trt.frames import LostStretch
+from bestshot_trt.stored import StoredRows, _page_header
 
 META = track.TrackMeta(
     created_by=moments.Program(name="bestshot-trt", version="0.1.0"),
@@ -92,7 +93,9 @@ def test_a_track_survives_the_round_trip(tmp_path_factory, count, width, prompt,
     assert after.embedding.shape == (count, width)
 
 
-@pytest.mark.parametrize("count", [track.ROW_GROUP - 1, track.ROW_GROUP, 2 * track.ROW_GROUP + 1])
+@pytest.mark.parametrize(
+    "count", [track.SMALLEST_ROW_GROUP - 1, track.SMALLEST_ROW_GROUP, 2 * track.SMALLEST_ROW_GROUP + 1]
+)
 def test_a_track_of_several_row_groups_survives_the_round_trip(tmp_path, count):
     before = make(count, width=2)
     track.write_track(before, tmp_path / "t.parquet")
@@ -273,12 +276,13 @@ def test_a_track_cannot_be_reassigned():
 
 def test_embeddings_left_in_the_file_read_as_those_in_memory(tmp_path):
     random = np.random.default_rng(0)
-    count = 2 * track.ROW_GROUP + 5
+    count = 2 * track.SMALLEST_ROW_GROUP + 5
     whole = dataclasses.replace(make(count), embedding=random.normal(size=(count, 6)).astype(np.float32))
     track.write_track(whole, tmp_path / "t.parquet")
     lazy = track.open_track(tmp_path / "t.parquet").embedding
+    assert isinstance(lazy, StoredRows)
     assert (lazy.shape, len(lazy), lazy.dtype, lazy.ndim) == ((count, 6), count, np.float32, 2)
-    for index in (0, track.ROW_GROUP - 1, track.ROW_GROUP, count - 1):
+    for index in (0, track.SMALLEST_ROW_GROUP - 1, track.SMALLEST_ROW_GROUP, count - 1):
         np.testing.assert_array_equal(lazy[index], whole.embedding[index])
     np.testing.assert_allclose(lazy @ np.ones(6, np.float32), whole.embedding.sum(axis=1), rtol=1e-5, atol=1e-5)
     np.testing.assert_array_equal(np.asarray(lazy), whole.embedding)
@@ -290,3 +294,21 @@ def test_embeddings_left_in_the_file_outlive_its_replacement(tmp_path):
     opened = track.open_track(path)
     track.write_track(make(3), path)
     np.testing.assert_array_equal(np.asarray(opened.embedding), make(7).embedding)
+
+
+@pytest.mark.parametrize(
+    "written_as",
+    [{"compression": "zstd"}, {"use_dictionary": True}, {"data_page_size": 64}, {"data_page_version": "2.0"}, {}],
+    ids=["compressed", "dictionary", "pages", "version-2", "plain"],
+)
+def test_embeddings_are_read_however_another_program_wrote_them(written, written_as):
+    before = track.read_track(written)
+    options = {"compression": "none", "use_dictionary": False, **written_as}
+    pq.write_table(pq.read_table(written), written, **options)
+    assert same(track.read_track(written), before)
+
+
+@given(st.binary(max_size=40))
+def test_any_bytes_are_a_page_header_or_none(head):
+    assert _page_header(head) is None or len(_page_header(head)) == 2
+    assert _page_header(b"\x15\x00\x15\x80\x01\x15\x04\x2c\x15\x96\x01" + head) == (0, 75)

@@ -54,13 +54,17 @@ def workplace(root: Path, name: str, progress: Progress) -> Iterator[Workplace]:
         work.keep = lock is not None
         raise
     finally:
-        if not work.keep:
+        if not work.keep or _is_empty(work.folder):
             shutil.rmtree(work.folder, ignore_errors=True)
             (downloads / f"{name}.lock").unlink(missing_ok=True)
             with contextlib.suppress(OSError):
                 downloads.rmdir()
         if lock is not None:
             os.close(lock)
+
+
+def _is_empty(folder: Path) -> bool:
+    return not folder.is_dir() or not any(folder.iterdir())
 
 
 def _claim(path: Path, progress: Progress, name: str) -> tuple[int | None, bool]:
