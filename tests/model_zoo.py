@@ -207,6 +207,7 @@ def tiny_model_folder(path: Path, width: int = 16, size: int = 32, text: bool = 
         std=CLIP_STD,
         head=HeadCard(name="tiny", sha256=hashlib.sha256(b"tiny").hexdigest(), licence="Apache-2.0"),
         licence="Apache-2.0",
+        digest=file_card(path / graph_name("visual", "fp32")).sha256,
         made_from={"test": "tiny_model_folder"},
         made_with={"onnx": onnx.__version__},
         created_by=PROGRAM,

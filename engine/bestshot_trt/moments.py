@@ -123,7 +123,7 @@ class ClipModel:
     framing: str
     head: str
     digest: str
-    """sha256 of its fp32 visual graph: embeddings of equal digests can be compared."""
+    """Names the weights of its image tower: embeddings of equal digests can be compared."""
     folder: str
     """Where it was found."""
 

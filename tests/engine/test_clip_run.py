@@ -101,7 +101,7 @@ def test_every_output_names_the_model(take, config, tiny_model, tmp_path):
     written = json.loads((tmp_path / "out" / "moments.json").read_text())
     card = tiny_model.card
     assert written["model"] == f"{card.name}/{card.pretrained}"
-    assert written["clip_model"]["digest"] == tiny_model.digest
+    assert written["clip_model"]["digest"] == tiny_model.card.digest
     assert written["settings"]["pick"]["prompt"] == [PROMPT]
     assert written["machine"]["versions"]["onnxruntime"]
     assert all(-1 <= moment.measures.prompt_similarity <= 1 for moment in document.moments)

@@ -116,7 +116,7 @@ def export(
 
     Example: bestshot-trt models export ViT-B-32 -o clip-b32
 
-    It takes the export extra: pip install "bestshot-trt[export]"
+    It takes the export extra: pip install "bestshot-trt\\[export]"
 
     The folder can be copied anywhere and used with: bestshot-trt run take.mp4 --model clip-b32
     """

@@ -61,6 +61,7 @@ def make_card(spec: ModelSpec, remotes: list[Remote], folder: Path) -> ModelCard
         std=spec.std,
         head=HeadCard(name=spec.head.name, sha256=remotes[0].key, licence=spec.head.licence),
         licence=spec.licence,
+        digest=remotes[1].key,
         made_from={
             "hub": spec.source.repository,
             "revision": remotes[1].commit,

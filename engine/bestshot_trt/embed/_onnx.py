@@ -93,7 +93,7 @@ class OnnxEmbedder:
             precision=precision,
             framing=framing,
             head=card.head.name,
-            digest=folder.digest,
+            digest=card.digest,
             folder=str(folder.path.absolute()),
         )
         self._session = open_session(folder.graph("visual", precision), precision)

@@ -204,6 +204,7 @@ def _card(spec: ModelSpec, tag: str | None, head: Path, folder: Path, versions: 
             licence=spec.head.licence if is_registered else "unknown",
         ),
         licence=spec.licence,
+        digest=file_card(folder / graph_name("visual", "fp32")).sha256,
         made_from=source if tag else {**source, "seed": 0},
         made_with=versions,
         created_by=PROGRAM,

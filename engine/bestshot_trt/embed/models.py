@@ -260,6 +260,9 @@ class ModelCard:
     std: tuple[float, ...]
     head: HeadCard
     licence: str
+    digest: str
+    """Names the image tower's weights, however they were packed: sha256 of the hub's file, or of the exported graph.
+    Embeddings of equal digests can be compared."""
     made_from: dict[str, Any]
     """Provenance: ``{"hub": repository, "revision": ..., "files": {...}}`` or ``{"open_clip": version, ...}``."""
     made_with: dict[str, str]
@@ -305,11 +308,6 @@ class ModelFolder:
         if name + WEIGHTS_SUFFIX in self.card.files:
             self.file(name + WEIGHTS_SUFFIX)
         return self.file(name)
-
-    @property
-    def digest(self) -> str:
-        """Tells two models apart whose names are equal: the sha256 of the fp32 visual graph."""
-        return self.card.files[graph_name("visual", "fp32")].sha256
 
 
 def graph_name(tower: str, precision: str) -> str:

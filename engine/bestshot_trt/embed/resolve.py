@@ -98,8 +98,9 @@ def _check_precision(folder: ModelFolder, precision: str) -> None:
     """int8 changes the numbers, so it must have been found close enough on real frames first."""
     where = shown(folder.path)
     if not folder.has("visual", precision):
-        how = f"bestshot-trt models verify {where} --{precision} --frames take.mp4"
-        hint = how if precision == "int8" else f"bestshot-trt models export {folder.card.name} --precision {precision}"
+        hint = f"bestshot-trt models pull {folder.card.name} --precision {precision}"
+        if precision == "int8":
+            hint = f"bestshot-trt models verify {where} --int8 --frames take.mp4"
         raise ModelUnavailable(f"{where}: this model has no {precision} graph; make one with: {hint}")
     parity = folder.card.parity.get(precision)
     if precision == "int8" and (parity is None or parity < CLOSE_ENOUGH):
@@ -126,7 +127,7 @@ def open_text_encoder(clip_model: ClipModel, progress: Progress) -> TextEncoder:
 
 def _same(clip_model: ClipModel) -> ModelFolder:
     for folder in [*_at(Path(clip_model.folder)), *installed()]:
-        if folder.digest == clip_model.digest:
+        if folder.card.digest == clip_model.digest:
             return folder
     name = f"{clip_model.name}/{clip_model.pretrained}"
     raise ModelUnavailable(
