@@ -1,4 +1,4 @@
-"""``python -m bench analyze FILE...`` or ``python -m bench memory FILE``; add ``--save`` to keep the rows."""
+"""``python -m bench analyze FILE...``, ``memory FILE...`` or ``embed MODEL_FOLDER...``; ``--save`` keeps the rows."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from . import analyze, env, memory
+from . import analyze, embed, env, memory
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -20,20 +20,24 @@ def _arguments() -> argparse.Namespace:
     for name, text in (
         ("analyze", "analyze against a full decode by ffmpeg, in turn"),
         ("memory", "peak memory of a long take against a short one"),
+        ("embed", "pictures a second through a CLIP model, by precision and batch"),
     ):
         case = cases.add_parser(name, help=text)
         case.add_argument("files", nargs="+", type=Path)
         case.add_argument("--save", action="store_true", help="write the rows to bench/results")
-    cases.choices["analyze"].add_argument("--runs", type=int, default=5)
+    for name in ("analyze", "embed"):
+        cases.choices[name].add_argument("--runs", type=int, default=5)
     cases.choices["memory"].add_argument("--short", type=float, default=600, help="seconds (default 600)")
     cases.choices["memory"].add_argument("--long", type=float, default=3600, help="seconds (default 3600)")
     return parser.parse_args()
 
 
-def _measure(options: argparse.Namespace, path: Path) -> dict[str, Any]:
+def _measure(options: argparse.Namespace, path: Path) -> list[dict[str, Any]]:
     if options.case == "analyze":
-        return analyze.measure(path, options.runs)
-    return memory.measure(path, options.short, options.long)
+        return [analyze.measure(path, options.runs)]
+    if options.case == "embed":
+        return embed.measure(path, options.runs)
+    return [memory.measure(path, options.short, options.long)]
 
 
 def _save(rows: list[dict[str, Any]], environment: dict[str, Any], case: str) -> Path:
@@ -53,15 +57,11 @@ def main() -> None:
     """Measure, print a row a file, and keep them on request."""
     options = _arguments()
     environment = env.describe()
-    rows = []
+    rows: list[dict[str, Any]] = []
     for path in options.files:
-        row = _measure(options, path)
-        rows.append(row)
-        print(
-            "  ".join(
-                f"{key}={value:.3g}" if isinstance(value, float) else f"{key}={value}" for key, value in row.items()
-            )
-        )
+        for row in _measure(options, path):
+            rows.append(row)
+            print("  ".join(f"{key}={_short(value)}" for key, value in row.items()))
     if options.save:
         print(_save(rows, environment, options.case))
 

@@ -42,7 +42,7 @@ def analyze(path: str | Path, config: Config | None = None, progress: Progress =
 
 def _analyze(info: VideoInfo, config: Config, progress: Progress) -> Track:
     backend = open_backend(config.analyze, progress)
-    prompts.check(config.pick, backend.embedder.clip_model)
+    prompts.check(config.pick, backend.embedder.clip_model, backend.model_note)
     report = DecodeReport()
     samples = Samples(backend.embedder)
     pictures = backend.decoder.batches(info, config.analyze, report, backend.embedder.view)

@@ -28,13 +28,15 @@ class Vectors:
         return scoring.prompt_similarity(embedding, self.prompt, self.avoid)
 
 
-def check(config: PickConfig, clip_model: ClipModel | None) -> None:
-    """Refuse prompts without a CLIP model, before any long work.
+def check(config: PickConfig, clip_model: ClipModel | None, note: str | None = None) -> None:
+    """Refuse prompts without a CLIP model, before any long work; ``note`` says why there is none.
 
     Raises:
         ModelUnavailable: there are prompts and no model to understand them.
     """
     if (config.prompt or config.avoid) and clip_model is None:
+        if note:
+            raise ModelUnavailable(f"prompts need a CLIP model; {note}")
         raise ModelUnavailable(
             "prompts need a CLIP model, and this is without one (model: none); leave out --prompt and --avoid, "
             "or get a model with `bestshot-trt models pull ViT-B-32` and analyze again"
