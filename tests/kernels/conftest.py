@@ -43,3 +43,16 @@ def on_cpu(shim: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Callab
         return shim.build(op, text, folder / str(next(count)), compiler)
 
     return lambda op, code=None, **how: shim.ShimRunner(library(op, code), **how)
+
+
+@pytest.fixture(scope="session")
+def gpu_or_skip() -> Any:
+    """CuPy with a GPU that works; skips without one, or fails where BESTSHOT_REQUIRE_GPU=1."""
+    try:
+        cupy = _compile.cupy()
+        cupy.cuda.Device().synchronize()
+    except Exception as error:  # Without a driver CuPy raises its own errors, which cannot be named without it.
+        if os.environ.get("BESTSHOT_REQUIRE_GPU") == "1":
+            raise
+        pytest.skip(f"no GPU: {error}")
+    return cupy
