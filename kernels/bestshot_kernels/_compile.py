@@ -84,7 +84,22 @@ def module(op: str) -> Any:
         ModuleNotFoundError: CuPy is not installed.
         cupy.cuda.compiler.CompileException: NVRTC refused the source.
     """
-    return _compiled(op, int(cupy().cuda.Device().id))
+    return _compiled(op, _device())
+
+
+@cache
+def _kernel(op: str, kernel: str, device: int) -> Any:
+    return _compiled(op, device).get_function(kernel)
+
+
+@cache
+def _multiprocessors(device: int) -> int:
+    runtime = cupy().cuda.runtime
+    return int(runtime.deviceGetAttribute(runtime.cudaDevAttrMultiProcessorCount, device))
+
+
+def _device() -> int:
+    return int(cupy().cuda.runtime.getDevice())
 
 
 @dataclass(frozen=True)
@@ -96,7 +111,7 @@ class CupyRunner:
     @property
     def multiprocessors(self) -> int:
         """How many the current device has."""
-        return int(cupy().cuda.Device().attributes["MultiProcessorCount"])
+        return _multiprocessors(_device())
 
     def empty(self, shape: Dims, dtype: npt.DTypeLike) -> Any:
         """An uninitialised array from CuPy's pool of the current stream."""
@@ -109,7 +124,7 @@ class CupyRunner:
     def launch(self, kernel: str, grid: Dims, block: Dims, *arguments: Any) -> None:
         """Queue ``kernel`` on the current stream."""
         passed = tuple(np.int32(value) if isinstance(value, int) else value for value in arguments)
-        module(self.op).get_function(kernel)(grid, block, passed)
+        _kernel(self.op, kernel, _device())(grid, block, passed)
 
 
 def device_pictures(pixels: Any, dtype: npt.DTypeLike, name: str) -> Any:

@@ -49,22 +49,33 @@ def test_an_unknown_kernel_is_refused_by_name(name):
         _compile.source(name)
 
 
+class FakeCupy:
+    """Stands in for CuPy: has two devices, notes what is compiled and launched."""
+
+    def __init__(self):
+        self.device = 0
+        self.compiled = []
+        self.launched = []
+        runtime = SimpleNamespace(getDevice=lambda: self.device, cudaDevAttrMultiProcessorCount=16)
+        runtime.deviceGetAttribute = lambda attribute, device: {16: 100 + device}[attribute]
+        self.cuda = SimpleNamespace(runtime=runtime)
+
+    def RawModule(self, **options):  # noqa: N802
+        self.compiled.append((self.device, options))
+        return SimpleNamespace(get_function=lambda name: lambda *launch: self.launched.append((name, *launch)))
+
+
 @pytest.fixture
 def fake_cupy(monkeypatch):
-    """Stands in for CuPy: counts compilations, and has two devices."""
-    fake = SimpleNamespace(device=0, modules=[])
-    fake.cuda = SimpleNamespace(Device=lambda: SimpleNamespace(id=fake.device))
-
-    def raw_module(**options):
-        fake.modules.append((fake.device, options))
-        return object()
-
-    fake.RawModule = raw_module
+    fake = FakeCupy()
     monkeypatch.setitem(sys.modules, "cupy", fake)
     monkeypatch.setattr(_compile, "source", lambda op: f"// {op}")
-    _compile._compiled.cache_clear()
+    caches = (_compile._compiled, _compile._kernel, _compile._multiprocessors)
+    for each in caches:
+        each.cache_clear()
     yield fake
-    _compile._compiled.cache_clear()
+    for each in caches:
+        each.cache_clear()
 
 
 def test_a_module_is_compiled_once_per_device(fake_cupy):
@@ -73,8 +84,21 @@ def test_a_module_is_compiled_once_per_device(fake_cupy):
     fake_cupy.device = 1
     assert _compile.module("frame_stats") is not first
     assert _compile.module("clip_resize") is not first
-    assert [device for device, _ in fake_cupy.modules] == [0, 1, 1]
-    assert all(options["options"] == ("-std=c++17",) for _, options in fake_cupy.modules)
+    assert [device for device, _ in fake_cupy.compiled] == [0, 1, 1]
+    assert all(options["options"] == ("-std=c++17",) for _, options in fake_cupy.compiled)
+
+
+def test_whole_numbers_are_passed_as_c_ints_to_the_current_device(fake_cupy):
+    runner = _compile.CupyRunner("frame_stats")
+    runner.launch("totals", (3,), (256,), "array", 7)
+    name, grid, block, arguments = fake_cupy.launched[0]
+    assert (name, grid, block, arguments) == ("totals", (3,), (256,), ("array", 7))
+    assert isinstance(arguments[1], np.int32)
+    assert runner.multiprocessors == 100
+    fake_cupy.device = 1
+    runner.launch("totals", (3,), (256,))
+    assert runner.multiprocessors == 101
+    assert [device for device, _ in fake_cupy.compiled] == [0, 1]
 
 
 @pytest.fixture
