@@ -3,10 +3,11 @@
     python bench/gpu_check.py [--video FILE ...] [--save]
 
 A piece that cannot run says why and the others go on, so the script is useful on a machine with no GPU
-at all. It imports nothing of the product: until the GPU engine exists, it measures what its design rests
-on, namely the driver's codec library, the device's copy bandwidth, and DALI decoding sampled frames from
-H.264 in memory with one to eight streams at a time. ``--video`` names files DALI is to decode (H.264 or
-HEVC in MP4 on a GPU; with ``--device cpu`` VP9 or Motion JPEG).
+at all: the driver and its codec libraries, the device's copy bandwidth, each kernel of the product against
+its CPU reference and that bandwidth, and DALI decoding sampled frames from H.264 in memory with one to
+eight streams at a time. The kernels are read from the checkout; nothing need be installed but NumPy and
+CuPy. ``--video`` names files DALI is to decode (H.264 or HEVC in MP4 on a GPU; with ``--device cpu`` VP9 or
+Motion JPEG).
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import json
 import platform
 import statistics
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from importlib import metadata
@@ -92,6 +94,55 @@ def copy_bandwidth(_: argparse.Namespace) -> dict[str, Any]:
     return {"gb_per_s": 2 * COPY_BYTES / statistics.median(seconds[1:]) / 1e9, "copied_mib": COPY_BYTES >> 20}
 
 
+def kernels(_: argparse.Namespace) -> dict[str, Any]:
+    """Each kernel: first whether it gives the reference's numbers, then GB/s of the pixels it reads."""
+    sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "kernels"))
+    return {check.__name__.strip("_"): _run(check, _) for check in (_frame_stats, _clip_resize)}
+
+
+def _frame_stats(_: argparse.Namespace) -> dict[str, Any]:
+    import cupy
+    import numpy as np
+
+    from bestshot_kernels.frame_stats import cuda, reference
+
+    pixels = np.random.default_rng(0).integers(0, 256, (64, 720, 1280, 3), np.uint8)
+    device = cupy.asarray(pixels)
+    few, wanted = cuda.frame_stats(device[:2]), reference.frame_stats(pixels[:2])
+    np.testing.assert_array_equal(few.histogram, wanted.histogram)
+    np.testing.assert_allclose(few.laplacian_variance, wanted.laplacian_variance, rtol=1e-6)
+    np.testing.assert_allclose(few.colourfulness, wanted.colourfulness, rtol=1e-6)
+    return _kernel_rate(lambda: cuda.frame_sums(device), device.nbytes)
+
+
+def _clip_resize(_: argparse.Namespace) -> dict[str, Any]:
+    import cupy
+    import numpy as np
+
+    from bestshot_kernels.clip_resize import cuda, reference
+
+    pixels = np.random.default_rng(0).integers(0, 256, (16, 1080, 1920, 3), np.uint8)
+    device = cupy.asarray(pixels)
+    np.testing.assert_array_equal(
+        cupy.asnumpy(cuda.clip_resize(device[:1])), reference.clip_resize(pixels[:1], 224, "crop")
+    )
+    return _kernel_rate(lambda: cuda.clip_resize(device), device.nbytes)
+
+
+def _kernel_rate(call: Callable[[], Any], read_bytes: int) -> dict[str, Any]:
+    import cupy
+
+    start, stop = cupy.cuda.Event(), cupy.cuda.Event()
+    seconds = []
+    for _repeat in range(4 * REPEATS + 1):
+        start.record()
+        call()
+        stop.record()
+        stop.synchronize()
+        seconds.append(cupy.cuda.get_elapsed_time(start, stop) / 1000)
+    return {"correct": True, "read_gb_per_s": round(read_bytes / statistics.median(seconds[1:]) / 1e9, 1)}
+
+
 def decode(options: argparse.Namespace) -> dict[str, Any]:
     """Sampled frames a second through DALI, by the number of streams decoded at a time."""
     if not options.video:
@@ -150,6 +201,7 @@ PIECES: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
     "NVDEC": nvdec_engines,
     "packages": packages,
     "copy bandwidth": copy_bandwidth,
+    "kernels": kernels,
     "decode": decode,
 }
 

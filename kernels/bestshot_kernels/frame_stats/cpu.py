@@ -9,7 +9,6 @@ callers may turn them off.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,7 +16,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from .stats import FrameStats
+from .stats import FrameStats, colourfulness, laplacian_variance
 
 _Plane = npt.NDArray[np.integer[Any]]
 
@@ -64,16 +63,14 @@ class _Sums:
         self.gb_squares += _squared_differences(green, blue)
 
     def laplacian_variance(self) -> float:
-        return (self.pixels * self.laplacian_squares - self.laplacian**2) / self.pixels**2
+        return laplacian_variance(self.pixels, self.laplacian, self.laplacian_squares)
 
     def colourfulness(self) -> float:
         """With q = R + G - 2B = 2 yb: q^2 = 2 (R - B)^2 + 2 (G - B)^2 - (R - G)^2."""
         red, green, blue = self.channels
         rg, q = red - green, red + green - 2 * blue
         q_squares = 2 * self.rb_squares + 2 * self.gb_squares - self.rg_squares
-        rg_spread = self.pixels * self.rg_squares - rg**2
-        q_spread = self.pixels * q_squares - q**2
-        return (math.sqrt(4 * rg_spread + q_spread) + 0.3 * math.sqrt(4 * rg**2 + q**2)) / (2 * self.pixels)
+        return colourfulness(self.pixels, rg, self.rg_squares, q, q_squares)
 
 
 class _Buffers:

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .._compile import CupyRunner, Runner, device_pictures
-from .stats import FrameStats
+from .stats import FrameStats, colourfulness, laplacian_variance
 
 SUMS = 6
 COLUMNS = SUMS + 256
@@ -73,16 +73,6 @@ def frame_sums(rgb: Any) -> Any:
     return queue_sums(pixels, runner) if len(pixels) else runner.empty((0, COLUMNS), np.int64)
 
 
-def _laplacian_variance(row: list[int], pixels: int) -> float:
-    return (pixels * row[1] - row[0] ** 2) / pixels**2
-
-
-def _colourfulness(row: list[int], pixels: int) -> float:
-    rg, rg_squares, q, q_squares = row[2:SUMS]
-    rg_spread, q_spread = pixels * rg_squares - rg**2, pixels * q_squares - q**2
-    return (math.sqrt(4 * rg_spread + q_spread) + 0.3 * math.sqrt(4 * rg**2 + q**2)) / (2 * pixels)
-
-
 def measures(sums: npt.NDArray[np.int64]) -> FrameStats:
     """Measures of ``n`` pictures from their sums, int64 (n, `COLUMNS`) in host memory, as `frame_sums` has them.
 
@@ -94,9 +84,9 @@ def measures(sums: npt.NDArray[np.int64]) -> FrameStats:
     histogram = np.ascontiguousarray(sums[:, SUMS:])
     rows = list(zip(sums[:, :SUMS].tolist(), histogram.sum(axis=1).tolist(), strict=True))
     return FrameStats(
-        laplacian_variance=np.array([_laplacian_variance(*row) for row in rows], np.float32),
+        laplacian_variance=np.array([laplacian_variance(pixels, *row[:2]) for row, pixels in rows], np.float32),
         histogram=histogram,
-        colourfulness=np.array([_colourfulness(*row) for row in rows], np.float32),
+        colourfulness=np.array([colourfulness(pixels, *row[2:SUMS]) for row, pixels in rows], np.float32),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,6 +29,17 @@ class FrameStats:
 
     def __len__(self) -> int:
         return len(self.laplacian_variance)
+
+
+def laplacian_variance(pixels: int, total: int, squares: int) -> float:
+    """Variance of the Laplacian of one picture from the sum over its pixels and the sum of squares, exact integers."""
+    return (pixels * squares - total**2) / pixels**2
+
+
+def colourfulness(pixels: int, rg: int, rg_squares: int, q: int, q_squares: int) -> float:
+    """Colourfulness of one picture from sums of rg = R - G and q = R + G - 2B (2 yb) and of their squares."""
+    rg_spread, q_spread = pixels * rg_squares - rg**2, pixels * q_squares - q**2
+    return (math.sqrt(4 * rg_spread + q_spread) + 0.3 * math.sqrt(4 * rg**2 + q**2)) / (2 * pixels)
 
 
 def _checked_totals(histogram: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
