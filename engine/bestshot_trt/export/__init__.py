@@ -1,15 +1,20 @@
-"""What comes out: clips cut to the frame, a contact sheet and a plot of the take."""
+"""What comes out: clips cut to the frame, a contact sheet, a plot of the take, cut lists."""
 
+from ._audio import channels_of
 from ._ffmpeg import prove_encoder
 from .clips import ClipResult, write_clip
 from .contact_sheet import SheetEntry, write_contact_sheet
+from .cutlists import CUT_LISTS, write_cut_lists
 from .timeline_plot import write_timeline
 
 __all__ = [
+    "CUT_LISTS",
     "ClipResult",
     "SheetEntry",
+    "channels_of",
     "prove_encoder",
     "write_clip",
     "write_contact_sheet",
+    "write_cut_lists",
     "write_timeline",
 ]

@@ -39,6 +39,23 @@ class Sound:
     notes: list[str] = field(default_factory=list)
 
 
+def channels_of(info: VideoInfo) -> int:
+    """Channels of the best audio stream of ``info.path``; 0 when there is none, or none that can be opened."""
+    import av
+    from av.audio.stream import AudioStream
+
+    from ..decode import open_container
+
+    try:
+        with open_container(info.path) as container:
+            stream = container.streams.best("audio")
+            if not isinstance(stream, AudioStream) or stream.codec_context is None:
+                return 0
+            return int(stream.codec_context.channels)
+    except (av.FFmpegError, InputError, ValueError):
+        return 0
+
+
 def write_pcm(info: VideoInfo, start: Fraction, end: Fraction, file: IO[bytes]) -> Sound:
     """Write the best audio stream of ``info.path`` during [start, end) of media time to ``file``.
 
