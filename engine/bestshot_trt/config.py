@@ -196,6 +196,7 @@ class ExportConfig:
         ),
     )
     audio: bool = True
+    cut_lists: bool = True
 
     def __post_init__(self) -> None:
         _check(self)

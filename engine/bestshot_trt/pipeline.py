@@ -177,7 +177,7 @@ def export(
     overwrite: bool = False,
     progress: Progress = silent,
 ) -> MomentsDocument:
-    """Cut the clips of picked moments, and write the contact sheet, ``moments.csv`` and ``moments.json``.
+    """Cut the clips of picked moments, and write contact sheet, cut lists, ``moments.csv`` and ``moments.json``.
 
     ``document`` may be the path of a ``moments.json``; ``folder`` is then by default its folder, and else
     ``bestshot/<stem of the take>``. ``folder`` may hold this document's own JSON, but not its clips unless
@@ -200,7 +200,7 @@ def export(
     names = results.export_names(target, origin)
     with results.opened(target, *names, source=info.path, overwrite=overwrite):
         document = results.export_moments(document, info, target, config.export, progress)
-        results.write_selection(document, None, target)
+        results.write_selection(document, None, target, cut_lists=config.export.cut_lists)
     return document
 
 
@@ -230,7 +230,7 @@ def run(
         track = _analyze(info, config, progress)
         write_track(track, target / results.TRACK)
         document = results.export_moments(pick(track, config), info, target, config.export, progress)
-        results.write_selection(document, track, target)
+        results.write_selection(document, track, target, cut_lists=config.export.cut_lists)
     return document
 
 

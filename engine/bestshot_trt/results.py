@@ -17,6 +17,7 @@ from . import moments
 from .config import ExportConfig
 from .decode import probe
 from .errors import ConfigError, ExportError, InputError, shown
+from .export.cutlists import CUT_LISTS
 from .files import check_folder, check_regular, claimed
 from .frames import VideoInfo
 from .moments import Moment, MomentsDocument
@@ -34,8 +35,10 @@ TRACK = "track.parquet"
 CLIPS = "clips"
 CONTACT_SHEET = "contact_sheet.jpg"
 TIMELINE = "timeline.svg"
+CUTS = "cuts"
 SELECTION = (MOMENTS_JSON, MOMENTS_CSV, TIMELINE)
-_NAMES = (*SELECTION, CONTACT_SHEET, TRACK)
+_CUT_LISTS = tuple(f"{CUTS}/{name}" for name in CUT_LISTS)
+_NAMES = (*SELECTION, CONTACT_SHEET, TRACK, *_CUT_LISTS)
 _OWN_CLIP = re.compile(CLIPS + r"/\d{2,}_\d{2,}h\d{2}m\d{2}\.\d{3}s\.mp4", re.ASCII)
 _LEFTOVER = re.compile(r"\.\d{2,}_[^.]*(\.\d*s?)?\.[0-9a-f]{8}\.part\.mp4", re.ASCII)
 _SPARE_S = 0.001
@@ -59,8 +62,9 @@ def prepare(folder: Path, *names: str, overwrite: bool) -> None:
             raise ConfigError(f"{shown(folder)}: already holds {name}; add --overwrite, or name another folder with -o")
         if (folder / name).is_dir():
             raise ExportError(f"{shown(folder / name)}: a folder is in the place of this result; move it away")
-    if (folder / CLIPS).exists() and not (folder / CLIPS).is_dir():
-        raise ExportError(f"{shown(folder / CLIPS)}: a file is in the place of the clips' folder; move it away")
+    for name, held in ((CLIPS, "clips"), (CUTS, "cut lists")):
+        if (folder / name).exists() and not (folder / name).is_dir():
+            raise ExportError(f"{shown(folder / name)}: a file is in the place of the {held}' folder; move it away")
     check_folder(folder)
 
 
@@ -73,7 +77,7 @@ def opened(folder: Path, *names: str, source: Path, overwrite: bool) -> Iterator
     Raises:
         ConfigError, ExportError: as `prepare`; or results would replace the take, or another run writes there.
     """
-    new = [made for made in (folder / CLIPS, folder, *folder.parents) if not made.exists()]
+    new = [made for made in (folder / CLIPS, folder / CUTS, folder, *folder.parents) if not made.exists()]
     _check_apart(folder, source)
     prepare(folder, *names, overwrite=overwrite)
     try:
@@ -118,9 +122,9 @@ def run_names(folder: Path, source: Path) -> list[str]:
 def export_names(folder: Path, document: Path | None) -> list[str]:
     """What an export may not find in ``folder``: older clips and, but for its own ``document``, a selection."""
     if document is None or not (folder / MOMENTS_JSON).exists() or not document.samefile(folder / MOMENTS_JSON):
-        return [MOMENTS_JSON, MOMENTS_CSV, CONTACT_SHEET]
+        return [MOMENTS_JSON, MOMENTS_CSV, CONTACT_SHEET, *_CUT_LISTS]
     # Clips of an export that broke off are not listed yet, and the next one may replace them.
-    return [CONTACT_SHEET, *sorted(_clips_of(folder))]
+    return [CONTACT_SHEET, *sorted({*_CUT_LISTS, *_exported(folder)})]
 
 
 def _is_track_of(path: Path, source: Path) -> bool:
@@ -155,15 +159,17 @@ def check_track_output(path: Path, source: Path, *, overwrite: bool) -> None:
     check_folder(path.parent)
 
 
-def write_selection(document: MomentsDocument, track: Track | None, folder: Path) -> None:
+def write_selection(document: MomentsDocument, track: Track | None, folder: Path, *, cut_lists: bool = False) -> None:
     """Write the moments as CSV and JSON, and with ``track`` the plot of its scores; the JSON last.
 
-    Clips that ``folder``'s own older document lists and this one does not are then removed.
+    Clips that ``folder``'s own older document lists and this one does not are then removed, and so are the
+    cut lists of that older document unless ``cut_lists``: unless those in ``folder`` are this document's.
 
     Raises:
         ExportError: a file cannot be written.
     """
-    stale = _clips_of(folder) - {moment.clip for moment in document.moments}
+    kept = {*(moment.clip for moment in document.moments), *(_CUT_LISTS if cut_lists else ())}
+    stale = _exported(folder) - kept
     if track is not None:
         _write_timeline(document, track, folder / TIMELINE)
     moments.write_csv(document, folder / MOMENTS_CSV)
@@ -172,7 +178,7 @@ def write_selection(document: MomentsDocument, track: Track | None, folder: Path
         with contextlib.suppress(OSError):
             (folder / name).unlink()
     if stale:
-        _remove_empty(folder / CLIPS)
+        _remove_empty(folder / CLIPS, folder / CUTS)
 
 
 def _write_timeline(document: MomentsDocument, track: Track, path: Path) -> None:
@@ -239,12 +245,12 @@ def export_moments(
     config: ExportConfig,
     progress: Progress,
 ) -> MomentsDocument:
-    """Cut every moment's clip and draw the contact sheet; returns ``document`` with the clips' names.
+    """Cut every moment's clip, draw the contact sheet, write the cut lists; ``document`` with the clips' names.
 
     Raises:
         DecodeError, ExportError: a clip cannot be cut or written; finished ones stay.
     """
-    from .export import write_clip, write_contact_sheet
+    from .export import channels_of, write_clip, write_contact_sheet, write_cut_lists
 
     named: list[Moment] = []
     entries: list[SheetEntry] = []
@@ -262,6 +268,8 @@ def export_moments(
         done += moment.end_s - moment.start_s
     progress("export", done, total)
     write_contact_sheet(entries, folder / CONTACT_SHEET, info.path.name)
+    if config.cut_lists:
+        write_cut_lists(document, folder / CUTS, source=info.path, audio_channels=channels_of(info))
     return dataclasses.replace(
         document,
         moments=tuple(named),
@@ -276,11 +284,13 @@ def _with_notes(decode: moments.Decode, notes: list[str]) -> moments.Decode:
     return dataclasses.replace(decode, notes=kept + added)
 
 
-def _clips_of(folder: Path) -> set[str]:
-    """The clips that ``folder``'s own document lists, by names that only this program gives."""
+def _exported(folder: Path) -> set[str]:
+    """The clips that ``folder``'s own document lists, by names that only this program gives, and its cut lists."""
     try:
         check_regular(folder / MOMENTS_JSON)
         old = moments.read_json(folder / MOMENTS_JSON)
     except InputError:
         return set()
-    return {moment.clip for moment in old.moments if moment.clip is not None and _OWN_CLIP.fullmatch(moment.clip)}
+    clips = {moment.clip for moment in old.moments if moment.clip is not None}
+    cut_lists = _CUT_LISTS if clips and old.settings.export.get("cut_lists") else ()
+    return {*filter(_OWN_CLIP.fullmatch, clips), *cut_lists}

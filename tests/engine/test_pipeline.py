@@ -14,7 +14,7 @@ FAST = bt.Config(
     pick=bt.PickConfig(top=2, min_gap=2.0, diversity=0.0, pre=0.4, post=0.4),
     export=bt.ExportConfig(x264_preset="ultrafast"),
 )
-RESULTS = ["clips", "contact_sheet.jpg", "moments.csv", "moments.json", "timeline.svg", "track.parquet"]
+RESULTS = ["clips", "contact_sheet.jpg", "cuts", "moments.csv", "moments.json", "timeline.svg", "track.parquet"]
 
 
 @pytest.fixture(scope="module")

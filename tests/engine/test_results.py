@@ -1,15 +1,20 @@
 from __future__ import annotations
 
+import dataclasses
 import errno
 import json
 import os
 import shutil
+import xml.etree.ElementTree as ET
+from fractions import Fraction
 from pathlib import Path
 
+import av
 import pytest
 
 import bestshot_trt as bt
 from bestshot_trt import files, moments, pipeline, results
+from bestshot_trt.export.cutlists import CUT_LISTS
 
 FAST = bt.Config(
     analyze=bt.AnalyzeConfig(score_height=64),
@@ -53,10 +58,13 @@ def contents(folder):
     return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-@pytest.mark.parametrize("name", ["moments.json", "moments.csv", "timeline.svg", "contact_sheet.jpg", "track.parquet"])
+@pytest.mark.parametrize(
+    "name",
+    ["moments.json", "moments.csv", "timeline.svg", "contact_sheet.jpg", "track.parquet", "cuts/chapters.ffmeta"],
+)
 def test_a_file_by_the_name_of_a_result_is_not_replaced_unasked(take, tmp_path, name):
     out = tmp_path / "out"
-    out.mkdir()
+    (out / name).parent.mkdir(parents=True)
     (out / name).write_text("mine")
     with pytest.raises(bt.ConfigError, match=f"out: already holds {name}; add --overwrite, or name another folder"):
         bt.run(take, FAST, out)
@@ -68,6 +76,7 @@ def test_a_track_that_an_interrupted_run_left_is_no_hindrance(take, tmp_path):
     (tmp_path / "out" / "moments.json").unlink()
     for name in ("moments.csv", "timeline.svg", "contact_sheet.jpg"):
         (tmp_path / "out" / name).unlink()
+    shutil.rmtree(tmp_path / "out" / "cuts")
     assert bt.run(take, FAST, tmp_path / "out").moments
 
 
@@ -116,7 +125,9 @@ def test_results_go_beside_the_take_without_harm_to_it(take, tmp_path):
     assert take.read_bytes() == before
 
 
-@pytest.mark.parametrize("place", ["clips/01_00h00m00.000s.mp4", "clips/mine.mp4", "moments.json", "track.parquet"])
+@pytest.mark.parametrize(
+    "place", ["clips/01_00h00m00.000s.mp4", "clips/mine.mp4", "moments.json", "track.parquet", "cuts/moments.edl"]
+)
 def test_a_take_among_the_results_is_never_replaced(take, tmp_path, place):
     inside = tmp_path / "out" / place
     inside.parent.mkdir(parents=True)
@@ -142,6 +153,65 @@ def test_a_file_in_the_place_of_the_clips_is_found_before_the_work(take, tmp_pat
     (tmp_path / "out" / "clips").write_text("mine")
     with pytest.raises(bt.ExportError, match="clips: a file is in the place of the clips' folder"):
         bt.run(take, FAST, tmp_path / "out", progress=None)
+
+
+def test_a_file_in_the_place_of_the_cut_lists_is_found_before_the_work(take, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "cuts").write_text("mine")
+    with pytest.raises(bt.ExportError, match="cuts: a file is in the place of the cut lists' folder"):
+        bt.run(take, FAST, tmp_path / "out", progress=None)
+
+
+WITHOUT_CUTS = dataclasses.replace(FAST, export=dataclasses.replace(FAST.export, cut_lists=False))
+
+
+def cut_names(folder):
+    return {path.name for path in (folder / "cuts").iterdir()} if (folder / "cuts").exists() else None
+
+
+def test_cut_lists_are_left_out_when_not_wanted(take, tmp_path):
+    document = bt.run(take, WITHOUT_CUTS, tmp_path / "out")
+    assert cut_names(tmp_path / "out") is None
+    assert document.settings.export["cut_lists"] is False
+
+
+def test_cut_lists_of_an_older_selection_go_and_nothing_else(out, take):
+    (out / "cuts" / "mine.edl").write_text("mine")
+    edit(out / "moments.json", lambda document: document["source"].update(path=str(take)))
+    assert cut_names(out) == {*CUT_LISTS, "mine.edl"}
+    with pytest.raises(bt.ConfigError, match="already holds"):
+        bt.export(out / "moments.json", config=WITHOUT_CUTS)
+    bt.export(out / "moments.json", config=WITHOUT_CUTS, overwrite=True)
+    assert cut_names(out) == {"mine.edl"}
+
+
+def test_cut_lists_that_no_document_tells_of_are_not_removed(out):
+    edit(out / "moments.json", lambda document: document["settings"]["export"].update(cut_lists=False))
+    pipeline.pick_to(out / "track.parquet", out, FAST, overwrite=True)
+    assert cut_names(out) == {*CUT_LISTS}
+
+
+def test_cut_lists_point_at_the_take_where_it_lies_now(done, tmp_path):
+    moved = shutil.copytree(done, tmp_path / "moved") / "out"
+    shutil.move(tmp_path / "moved" / "take.mp4", moved / "take.mp4")
+    edit(moved / "moments.json", lambda document: document["source"].update(path="/nowhere/take.mp4"))
+    bt.export(moved / "moments.json", config=FAST, overwrite=True)
+    assert f"* FROM CLIP: {(moved / 'take.mp4').as_uri()}" in (moved / "cuts" / "moments.edl").read_text()
+
+
+def test_cut_lists_name_the_frames_that_the_clips_hold(clip, tmp_path):
+    sounding = "-f lavfi -i sine=duration=4 -c:v libx264 -preset ultrafast -g 10 -c:a aac -ac 2"
+    take = clip(sounding, rate="30000/1001", seconds=4)
+    document = bt.run(take, FAST, tmp_path)
+    root = ET.parse(tmp_path / "cuts" / "moments.fcpxml").getroot()
+    assert root.find("resources/asset").get("audioChannels") == "2"
+    cut = root.find("library/event/project/sequence/spine/asset-clip")
+    start, length = (Fraction(cut.get(name).removesuffix("s")) for name in ("start", "duration"))
+    with av.open(str(tmp_path / document.moments[0].clip)) as container:
+        frames = container.streams.video[0].frames
+    assert abs(length * Fraction(30000, 1001) - frames) <= 1
+    assert abs(start - Fraction(document.moments[0].start_s)) <= Fraction(1001, 60000)
+    assert "variable" not in (tmp_path / "cuts" / "moments.edl").read_text()
 
 
 def test_what_a_killed_run_left_half_written_goes_and_nothing_else(take, tmp_path):
@@ -272,6 +342,7 @@ def test_picking_again_into_the_folder_takes_the_older_clips_along(out, tmp_path
     document = pipeline.pick_to(out / "track.parquet", out, FAST, overwrite=True)
     assert [moment.clip for moment in document.moments] == [None]
     assert not (out / "clips").exists()
+    assert not (out / "cuts").exists()
     assert bt.export(out / "moments.json", config=FAST, overwrite=True).moments[0].clip is not None
 
 

@@ -79,6 +79,7 @@ def run(
     crf: o.Crf = None,
     x264_preset: o.X264Preset = None,
     audio: o.Audio = None,
+    cut_lists: o.CutLists = None,
     preset: o.Preset = None,
     config: o.ConfigFile = None,
     json: o.Json = False,
@@ -88,7 +89,7 @@ def run(
 ) -> None:
     """Analyze a take, pick its best moments and cut them: the whole job.
 
-    Writes clips/, contact_sheet.jpg, timeline.svg, moments.json, moments.csv and track.parquet.
+    Writes clips/, cuts/, contact_sheet.jpg, timeline.svg, moments.json, moments.csv and track.parquet.
     """
     with reported(verbose=verbose):
         settings = _settings(
@@ -96,7 +97,7 @@ def run(
             config,
             analyze=_analysis(fps, score_height, model, precision, framing, backend),
             pick=_pick(prompt, avoid, weights, normalize, window, min_gap, top, diversity, pre, post, clip_length),
-            export={"crf": crf, "x264_preset": x264_preset, "audio": audio},
+            export={"crf": crf, "x264_preset": x264_preset, "audio": audio, "cut_lists": cut_lists},
         )
         from .. import pipeline, results
         from .progress import Meter
@@ -236,6 +237,7 @@ def export(
     crf: o.Crf = None,
     x264_preset: o.X264Preset = None,
     audio: o.Audio = None,
+    cut_lists: o.CutLists = None,
     preset: o.Preset = None,
     config: o.ConfigFile = None,
     json: o.Json = False,
@@ -243,9 +245,11 @@ def export(
     quiet: o.Quiet = False,
     verbose: o.Verbose = False,
 ) -> None:
-    """Cut the clips of picked moments, again or for the first time, beside the moments or in -o."""
+    """Cut the clips of picked moments, again or for the first time, beside the moments or in -o; also cut lists."""
     with reported(verbose=verbose):
-        settings = _settings(preset, config, export={"crf": crf, "x264_preset": x264_preset, "audio": audio})
+        settings = _settings(
+            preset, config, export={"crf": crf, "x264_preset": x264_preset, "audio": audio, "cut_lists": cut_lists}
+        )
         from .. import pipeline
         from .progress import Meter
         from .table import print_moments, remark

@@ -115,6 +115,16 @@ Audio = Annotated[
     ),
 ]
 
+CutLists = Annotated[
+    bool | None,
+    typer.Option(
+        "--cut-lists/--no-cut-lists",
+        help=_help("Write the cuts for editors: OTIO, FCPXML, FCP7 XML, EDL and chapters [default: cut-lists]"),
+        show_default=False,
+        rich_help_panel=CLIPS,
+    ),
+]
+
 ConfigFile = Annotated[
     Path | None,
     typer.Option(
