@@ -8,7 +8,7 @@ import urllib.parse
 import xml.etree.ElementTree as ET
 from dataclasses import dataclass
 from fractions import Fraction
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
 import pytest
 
@@ -16,6 +16,7 @@ from bestshot_trt import moments
 from bestshot_trt.config import Config
 from bestshot_trt.errors import ExportError
 from bestshot_trt.export.cutlists import CUT_LISTS, write_cut_lists
+from bestshot_trt.export.cutlists._cuts import file_uri
 from bestshot_trt.export.cutlists.timecode import Rate
 
 RATES = ["24000/1001", "24", "25", "30000/1001", "30", "50", "60000/1001", "60"]
@@ -350,6 +351,10 @@ def test_the_take_may_have_moved(tmp_path, monkeypatch):
     write_cut_lists(document_of(), tmp_path / "cuts", source=Path("there/../new.mp4"))
     source = ET.parse(tmp_path / "cuts" / "moments.fcpxml").getroot().find("resources/asset/media-rep").get("src")
     assert source == (tmp_path / "new.mp4").as_uri()
+
+
+def test_a_path_of_windows_keeps_its_drive():
+    assert file_uri(PureWindowsPath("C:\\a b\\c:d.mp4")) == "file:///C:/a%20b/c:d.mp4"
 
 
 def test_a_peak_edited_out_of_its_clip_is_marked_within(tmp_path):

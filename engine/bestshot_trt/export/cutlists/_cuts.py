@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
-from pathlib import Path
+from pathlib import Path, PurePath
 from urllib.parse import quote
 
 from ..._version import __version__
@@ -105,7 +105,7 @@ def cuts_of(document: MomentsDocument, source: Path, channels: int, *, drop_fram
     )
 
 
-def file_uri(path: Path) -> str:
+def file_uri(path: PurePath) -> str:
     """``path``, which is absolute, as a ``file://`` URI of ASCII; bytes of a name that are no text stay those bytes."""
     text = path.as_posix()
     try:
