@@ -1,0 +1,224 @@
+"""DALI's graph on the CPU must give the samples of the PyAV path: VP9 and Motion JPEG are what it takes there."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import sys
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from bestshot_trt.config import AnalyzeConfig
+from bestshot_trt.decode import PyAVDecoder, probe
+from bestshot_trt.decode._dali import DaliDecoder, why_not
+from bestshot_trt.decode._dali_graph import Graph, correction
+from bestshot_trt.decode._segments import NotForSegments, Segmenter
+from bestshot_trt.errors import BackendUnavailable
+from bestshot_trt.frames import DecodeReport, ModelView
+
+SOFT = "-vf gblur=sigma=3,hue=s=0.4"
+"""Ordinary saturation and no hard edges in colour: how chroma is interpolated is left to each path."""
+VP9 = "-c:v libvpx-vp9 -crf 20 -b:v 0 -cpu-used 8 -g 20 -deadline realtime"
+GAPS = "select='not(between(n,20,60)+between(n,62,64)+eq(n,80))' -fps_mode vfr -enc_time_base 1/90000"
+CLIPS = {
+    "vp9": (f"{SOFT} {VP9}", ".webm"),
+    "vp9 in MP4, gaps": (f"{SOFT},{GAPS} {VP9}", ".mp4"),
+    "vp9 BT.709": (f"{SOFT},scale=out_color_matrix=bt709 -colorspace bt709 {VP9}", ".webm"),
+    "vp9 BT.2020, full range": (
+        f"{SOFT},scale=out_color_matrix=bt2020:out_range=full -color_range pc -colorspace bt2020nc {VP9}",
+        ".webm",
+    ),
+    "mjpeg": (f"{SOFT} -c:v mjpeg -q:v 3", ".avi"),
+    "mjpeg 4:2:2": (f"{SOFT} -c:v mjpeg -q:v 3 -pix_fmt yuvj422p", ".mov"),
+}
+VIEW = ModelView(size=64, framing="crop")
+# DALI's conversion and filter are not libswscale's, whose default arithmetic truncates too.
+SCORE_MEAN, SCORE_MOST = 3, 12
+VIEW_MEAN, VIEW_MOST = 0.5, 3
+
+
+@pytest.fixture(scope="module")
+def decoder():
+    pytest.importorskip("nvidia.dali", reason="DALI is not installed: pip install nvidia-dali-cuda120")
+    return DaliDecoder("cpu", parallel=3)
+
+
+def everything(decoder, info, *, height=48, fps=7.3, view=VIEW):
+    """(pixels, views, times, pts, report) of a whole take."""
+    report = DecodeReport()
+    batches = decoder.batches(info, AnalyzeConfig(fps=fps, score_height=height), report, view)
+    parts = [
+        (b.pixels.copy(), b.pixels[..., 0].copy() if b.views is None else b.views.copy(), b.times, b.pts)
+        for b in batches
+    ]
+    return *(np.concatenate(column) for column in zip(*parts, strict=True)), report
+
+
+def off(found, expected):
+    """(mean, 99th percentile) of the absolute difference."""
+    error = np.abs(found.astype(int) - expected)
+    return error.mean(), np.percentile(error, 99)
+
+
+def assert_same_samples(decoder, info, **options):
+    pixels, views, times, pts, report = everything(decoder, info, **options)
+    expected = everything(PyAVDecoder(), info, **options)
+    assert np.array_equal(times, expected[2])
+    assert np.array_equal(pts, expected[3])
+    assert report.lost == expected[4].lost == []
+    assert report.duration == expected[4].duration
+    assert report.packets == expected[4].packets
+    assert pixels.shape == expected[0].shape
+    mean, most = off(pixels, expected[0])
+    assert mean <= SCORE_MEAN and most <= SCORE_MOST
+    mean, most = off(views, expected[1])
+    assert mean <= VIEW_MEAN and most <= VIEW_MOST
+    return report
+
+
+@pytest.mark.parametrize("name", CLIPS)
+@pytest.mark.parametrize("height", [48, 720])
+def test_dali_gives_the_samples_of_pyav(decoder, clip, name, height):
+    info = probe(clip(*CLIPS[name], size="160x90"))
+    assert assert_same_samples(decoder, info, height=height).notes == []
+
+
+@pytest.mark.parametrize("fps", [0.4, 3.0, 25.0, 60.0])
+def test_any_rate(decoder, clip, fps):
+    assert_same_samples(decoder, probe(clip(*CLIPS["vp9 in MP4, gaps"], size="160x90")), fps=fps)
+
+
+@pytest.mark.parametrize("framing", ["crop", "squash", "pad"])
+@pytest.mark.parametrize("rotation", [0, 90, 180, 270])
+def test_pictures_are_upright_with_square_pixels(decoder, clip, rotation, framing):
+    info = dataclasses.replace(
+        probe(clip(*CLIPS["mjpeg"], size="160x90")), rotation=rotation, pixel_aspect=Fraction(4, 3)
+    )
+    assert_same_samples(decoder, info, fps=2.0, view=ModelView(size=48, framing=framing))
+
+
+def test_awkward_sizes(decoder, clip):
+    assert_same_samples(decoder, probe(clip(*CLIPS["vp9"], size="159x91")), fps=2.0)
+
+
+def test_memory_bounds_a_batch_without_a_trace(clip):
+    pytest.importorskip("nvidia.dali", reason="DALI is not installed: pip install nvidia-dali-cuda120")
+    info = probe(clip(*CLIPS["vp9"], size="160x90"))
+    assert_same_samples(DaliDecoder("cpu", parallel=8, memory=3 * 160 * 90 * 3), info)
+
+
+def test_no_view_is_made_unasked(decoder, clip):
+    info = probe(clip(*CLIPS["mjpeg"], size="160x90"))
+    assert all(b.views is None for b in decoder.batches(info, AnalyzeConfig(score_height=48), DecodeReport()))
+
+
+def damage(monkeypatch, ordinals):
+    """Break the bytes of those segments before DALI sees them, and count the pipelines built."""
+    decode, build, seen, built = Graph.decode, Graph._build, {}, []
+
+    def breaking(self, segments):
+        given = []
+        for segment in segments:
+            place = seen.setdefault(segment.wanted[0].pts, len(seen))
+            broken = segment.data[:400] + bytes(len(segment.data) - 400)
+            given.append(dataclasses.replace(segment, data=broken) if place in ordinals else segment)
+        return decode(self, given)
+
+    def building(self):
+        built.append(self)
+        return build(self)
+
+    monkeypatch.setattr(Graph, "decode", breaking)
+    monkeypatch.setattr(Graph, "_build", building)
+    return built
+
+
+def test_a_segment_that_dali_fails_on_is_decoded_by_pyav_and_noted(decoder, clip, monkeypatch):
+    info = probe(clip(*CLIPS["vp9"], size="160x90"))
+    expected = everything(PyAVDecoder(), info)
+    built = damage(monkeypatch, {1})
+    report = assert_same_samples(decoder, info)
+    assert len(built) > 1
+    assert len(report.notes) == 1
+    assert report.notes[0].startswith("decoded on the CPU around 1.6")
+    pixels = everything(decoder, info)[0]
+    same = [np.array_equal(*pair) for pair in zip(pixels, expected[0], strict=True)]
+    stretches = [(is_same, len(list(run))) for is_same, run in itertools.groupby(same)]
+    assert [is_same for is_same, _ in stretches] == [False, True, False], "one segment is PyAV's, bit for bit"
+
+
+def test_packets_that_came_broken_are_not_given_to_dali(decoder, clip, monkeypatch):
+    segments = Segmenter.segments
+    monkeypatch.setattr(
+        Segmenter, "segments", lambda self: (dataclasses.replace(s, is_damaged=True) for s in segments(self))
+    )
+    monkeypatch.setattr(Graph, "decode", None)
+    info = probe(clip(*CLIPS["mjpeg"], size="160x90"))
+    for found, expected in zip(everything(decoder, info)[:4], everything(PyAVDecoder(), info)[:4], strict=True):
+        assert np.array_equal(found, expected)
+
+
+def test_a_take_that_stops_being_for_segments_goes_on_with_pyav(decoder, clip, monkeypatch):
+    segments = Segmenter.segments
+
+    def stopping(self):
+        yield from itertools.islice(segments(self), 2)
+        raise NotForSegments("because of a test")
+
+    monkeypatch.setattr(Segmenter, "segments", stopping)
+    report = assert_same_samples(decoder, probe(clip(*CLIPS["vp9"], size="160x90")))
+    assert report.notes == ["decoded on the CPU from 3.288 s on: because of a test"]
+
+
+def test_what_dali_does_not_take_comes_from_pyav_with_the_reason(decoder, clip):
+    info = probe(clip("-c:v libx264 -g 25", ".mp4"))
+    found, expected = everything(decoder, info), everything(PyAVDecoder(), info)
+    assert all(np.array_equal(*pair) for pair in zip(found[:4], expected[:4], strict=True))
+    assert found[4].notes == ["decoded on the CPU: DALI decodes no h264 on the CPU"]
+
+
+def test_closing_early_leaves_nothing_running(decoder, clip):
+    info = probe(clip(*CLIPS["vp9"], size="160x90"))
+    batches = decoder.batches(info, AnalyzeConfig(score_height=48), DecodeReport())
+    next(batches)
+    batches.close()
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({}, None),
+        ({"codec": "hevc", "pix_fmt": "yuv420p10le"}, None),
+        ({"pix_fmt": "yuv420p10le"}, "not every NVDEC takes h264 as yuv420p10le"),
+        ({"pix_fmt": "yuv422p"}, "not every NVDEC takes h264 as yuv422p"),
+        ({"interlaced": True}, "interlaced pictures"),
+        ({"codec": "av1"}, "av1 packets do not tell what they show"),
+        ({"container": "avi"}, "h264 in AVI, which keeps times in decoding order"),
+    ],
+)
+def test_why_not_says_it_in_words(clip, change, reason):
+    info = probe(clip("-c:v libx264 -g 25", ".mp4"))
+    assert why_not(dataclasses.replace(info, **change)) == reason
+
+
+def test_hdr_needs_more_than_dali_gives(clip):
+    info = probe(clip("-c:v libx264 -g 25", ".mp4"))
+    assert why_not(dataclasses.replace(info, color=dataclasses.replace(info.color, transfer="pq"))).startswith("PQ")
+
+
+@pytest.mark.parametrize("matrix", ["bt709", "bt2020", "smpte240m"])
+def test_the_correction_keeps_grey_and_undoes_bt601(matrix):
+    product = correction(matrix)
+    assert np.allclose(product @ np.full(3, 0.7), 0.7)
+    assert np.allclose(product @ [1, 1, 1], 1)
+    assert correction("bt601") is None
+
+
+def test_without_dali_it_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "nvidia.dali", None)
+    with pytest.raises(BackendUnavailable, match=r"pip install 'bestshot-trt\[gpu\]'"):
+        DaliDecoder("cpu")
+    with pytest.raises(ValueError, match="'tpu'"):
+        DaliDecoder("tpu")
