@@ -143,6 +143,7 @@ def test_a_segment_that_dali_fails_on_is_decoded_by_pyav_and_noted(decoder, clip
     assert len(built) > 1
     assert len(report.notes) == 1
     assert report.notes[0].startswith("decoded on the CPU around 1.6")
+    assert "Failed to create video decoder" in report.notes[0]
     pixels = everything(decoder, info)[0]
     same = [np.array_equal(*pair) for pair in zip(pixels, expected[0], strict=True)]
     stretches = [(is_same, len(list(run))) for is_same, run in itertools.groupby(same)]

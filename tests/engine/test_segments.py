@@ -10,7 +10,7 @@ import av
 import pytest
 
 from bestshot_trt import plan
-from bestshot_trt.decode import _vp9, probe
+from bestshot_trt.decode import _steady, _vp9, probe
 from bestshot_trt.decode._segments import Limits, NotForSegments, Segmenter
 from bestshot_trt.frames import DecodeReport
 
@@ -209,3 +209,56 @@ def test_vp9_packets_of_nonsense_are_no_keyframe(data):
     parser = _vp9.Vp9Parser(96, 64)
     assert not parser.classify(data).closed
     assert parser.why_not
+
+
+def joined(clips, folder, options, suffix, sizes):
+    """One file of clips of different sizes, one after the other."""
+    parts = []
+    for number, size in enumerate(sizes):
+        parts.append(folder / f"{number}{suffix}")
+        source = ["-f", "lavfi", "-i", f"testsrc2=size={size}:rate=25:duration=2"]
+        clips.run_ffmpeg(*source, *options.split(), "-output_ts_offset", str(3 * number), parts[-1])
+    path = folder / f"joined{suffix}"
+    path.write_bytes(b"".join(part.read_bytes() for part in parts))
+    return path
+
+
+@pytest.mark.parametrize("options", [f"{X264}bframes=2", f"{X265}open-gop=0:repeat-headers=1"])
+def test_a_picture_size_that_changes_is_refused(clips, tmp_path, options):
+    path = joined(clips, tmp_path, options, ".ts", ("96x64", "64x48"))
+    with pytest.raises(NotForSegments, match="sets that change"):
+        cut(probe(path), 3.0)
+    same = joined(clips, tmp_path, options, ".ts", ("96x64", "96x64"))
+    segments, segmenter, _ = cut(probe(same), 3.0)
+    assert_segments_are_the_take(clips, probe(same), segments, segmenter, 3.0)
+
+
+def test_motion_jpeg_whose_size_changes_is_refused(clips, tmp_path):
+    path = tmp_path / "joined.avi"
+    raw = joined(clips, tmp_path, "-c:v mjpeg -f mjpeg", ".mjpeg", ("96x64", "64x48"))
+    clips.run_ffmpeg("-r", "25", "-f", "mjpeg", "-i", raw, "-c", "copy", path)
+    with pytest.raises(NotForSegments, match="changes its picture size"):
+        cut(probe(path), 3.0)
+
+
+@pytest.mark.parametrize("data", [b"", b"\xff\xd8", b"\xff\xd8\xff\xda" + bytes(9), b"\xff\xd8" + b"\xff" * 20])
+def test_a_jpeg_without_a_frame_header_has_no_size(data):
+    assert _steady.jpeg_size(data) is None
+
+
+@pytest.mark.real
+@pytest.mark.slow
+def test_segments_of_real_footage_hold_its_samples(clips, recording):
+    if recording.parent.name == "hostile":
+        pytest.skip("what damage looks like depends on what was decoded before it")
+    info = probe(recording)
+    try:
+        segments, _, _ = cut(info, 3.0)
+    except NotForSegments as refusal:
+        pytest.skip(str(refusal))
+    samples = {}
+    for segment in segments:
+        pictures = decoded(clips, segment)
+        assert len(pictures) == segment.pictures
+        samples |= {k: (w.pts, pictures[w.ordinal]) for w in segment.wanted for k in w.samples}
+    assert samples == clips.sample(info, 3.0).samples

@@ -219,7 +219,7 @@ class _Take:
             decoded[id(segment)] = self._graph.decode([segment])[0]
         except RuntimeError as error:
             start = self._grid.time(segment.wanted[0].samples[0])
-            self._report.notes.append(f"decoded on the CPU around {start:.3f} s: DALI: {_first_line(error)}")
+            self._report.notes.append(f"decoded on the CPU around {start:.3f} s: DALI: {_reason(error)}")
 
     def _rescue(self, segment: Segment, segmenter: Segmenter) -> _Pictures:
         """Decode one segment with every packet of its stretch in a libavcodec decoder of its own."""
@@ -266,6 +266,9 @@ def _in_batches(segments: Iterable[Segment], parallel: int, memory: int) -> Iter
         yield batch
 
 
-def _first_line(error: Exception) -> str:
+def _reason(error: Exception) -> str:
+    """What DALI says went wrong, without its report of where."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if "encountered:" in lines[:-1]:
+        return lines[lines.index("encountered:") + 1]
     return lines[0] if lines else type(error).__name__

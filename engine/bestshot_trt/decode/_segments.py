@@ -21,6 +21,7 @@ from ..frames import DecodeReport, VideoInfo
 from ..plan import Group, PacketInfo, Planner, SampleGrid
 from ._open import open_container, stream_of
 from ._pyav import _demux as demux
+from ._steady import Steady
 from ._vp9 import Vp9Parser
 
 if TYPE_CHECKING:
@@ -120,6 +121,7 @@ class Segmenter:
         self._planner: Planner[VideoPacket] = Planner(grid, drop=drop)
         self._last_pts: int | None = None
         self._has_parameters = False
+        self._steady = Steady(info)
         self.primer: VideoPacket | None = None
         """The stream's first packet: it names the encoder, whose bugs libavcodec allows for."""
 
@@ -158,9 +160,11 @@ class Segmenter:
         yield from self._planner.flush()
 
     def _describe(self, packet: VideoPacket, parser: Parser) -> PacketInfo:
-        kind = parser.classify(bytes(packet))
-        if isinstance(parser, Vp9Parser) and parser.why_not:
-            raise NotForSegments(parser.why_not)
+        data = bytes(packet)
+        kind = parser.classify(data)
+        reason = parser.why_not if isinstance(parser, Vp9Parser) else self._steady.why_not(data, kind, parser)
+        if reason is not None:
+            raise NotForSegments(reason)
         if not parser.frames_only:
             raise NotForSegments("field coding: a picture may come in two packets")
         if packet.is_keyframe and not kind.closed:
