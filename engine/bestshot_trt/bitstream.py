@@ -132,7 +132,8 @@ class H264Parser:
     """Classifies H.264 packets of one stream. ``extradata`` is avcC or Annex B."""
 
     def __init__(self, extradata: bytes) -> None:
-        self._splitter = _Splitter(extradata, 4)
+        self.splitter = _Splitter(extradata, 4)
+        """Splits packets into NAL units."""
         self.frames_only = True
         """Whether every sequence parameter set seen so far forbids field coding."""
         self._seen_parameters: set[bytes] = set()
@@ -160,7 +161,7 @@ class H264Parser:
         """The kind of the picture in ``data``; damaged or foreign data is never disposable."""
         slices = references = 0
         closed = parameters = False
-        for unit in self._splitter.units(data):
+        for unit in self.splitter.units(data):
             kind = unit[0] & 31 if unit else 0
             if 1 <= kind <= 5:
                 slices += 1
@@ -178,7 +179,8 @@ class HevcParser:
     frames_only = True
 
     def __init__(self, extradata: bytes) -> None:
-        self._splitter = _Splitter(extradata, 21)
+        self.splitter = _Splitter(extradata, 21)
+        """Splits packets into NAL units."""
         # Unknown until a parameter set tells: then only the highest layer is disposable.
         self._highest_layer: int | None = None
         if extradata[:1] == b"\x01":
@@ -210,7 +212,7 @@ class HevcParser:
         """The kind of the picture in ``data``; damaged or foreign data is never disposable."""
         slices = disposable = 0
         closed = parameters = False
-        for unit in self._splitter.units(data):
+        for unit in self.splitter.units(data):
             kind = (unit[0] >> 1) & 63 if unit else 63
             if kind < 32:
                 slices += 1

@@ -22,8 +22,7 @@ from ._dali_graph import Graph
 from ._feeder import Feeder
 from ._open import open_container, stream_of
 from ._picture import ModelPicture, ScorePicture
-from ._pyav import PyAVDecoder, finish
-from ._pyav import _stretches as stretches
+from ._pyav import PyAVDecoder, finish, stretches
 from ._segments import Limits, NotForSegments, Segment, Segmenter, Wanted, why_not_segments
 
 if TYPE_CHECKING:

@@ -80,7 +80,7 @@ class PyAVDecoder:
                         yield pictures.batch()
         if pictures:
             yield pictures.batch()
-        report.lost.extend(_stretches(unusable, grid, report.duration))
+        report.lost.extend(stretches(unusable, grid, report.duration))
 
 
 def sampled_frames(info: VideoInfo, grid: SampleGrid, report: DecodeReport) -> Iterator[Sampled]:
@@ -105,7 +105,7 @@ def sampled_frames(info: VideoInfo, grid: SampleGrid, report: DecodeReport) -> I
             yield from _Planned(info, grid, report, parser).run(container, stream)
 
 
-def _demux(
+def demuxed(
     container: InputContainer, stream: VideoStream, info: VideoInfo, report: DecodeReport
 ) -> Iterator[Packet[VideoStream]]:
     """The packets of ``stream``, counted, impossible times taken off; what is wrong with them is noted."""
@@ -133,7 +133,7 @@ class _Planned:
         feeder = Feeder(stream.codec_context)
         planner: Planner[Packet[VideoStream]] = Planner(self._grid, drop=True)
         with contextlib.closing(self._rescuer):
-            for packet in _demux(container, stream, self._info, self._report):
+            for packet in demuxed(container, stream, self._info, self._report):
                 self._rescuer.note(packet)
                 for group in planner.push(self._describe(packet), packet):
                     yield from self._decode(feeder, group)
@@ -263,7 +263,7 @@ class _Unplanned:
     def _pictures(
         self, feeder: Feeder, container: InputContainer, stream: VideoStream
     ) -> Iterator[tuple[int, int, VideoFrame | None]]:
-        for packet in _demux(container, stream, self._info, self._report):
+        for packet in demuxed(container, stream, self._info, self._report):
             self._report.packets_fed += 1
             if packet.pts is not None and not packet.is_discard:
                 self._packet_end = max(self._packet_end, packet.pts + (packet.duration or 0))
@@ -288,7 +288,7 @@ class _Unplanned:
             yield pts, duration, frame
 
 
-def _stretches(lost: list[int], grid: SampleGrid, duration: Fraction) -> Iterator[LostStretch]:
+def stretches(lost: list[int], grid: SampleGrid, duration: Fraction) -> Iterator[LostStretch]:
     """Neighbouring lost samples as stretches of media time, none beyond the take."""
     runs: list[list[int]] = []
     for index in sorted(lost):
@@ -304,7 +304,7 @@ def _stretches(lost: list[int], grid: SampleGrid, duration: Fraction) -> Iterato
 def finish(report: DecodeReport, info: VideoInfo, grid: SampleGrid, end_pts: int, lost: list[int], errors: int) -> None:
     """Enter what is known at the end of the take: its duration, and which stretches were lost."""
     report.duration = grid.media_time(end_pts)
-    report.lost.extend(_stretches(lost, grid, report.duration))
+    report.lost.extend(stretches(lost, grid, report.duration))
     if errors:
         report.notes.append(f"libavcodec reported damage in {errors} packet{'s' if errors > 1 else ''}")
     missing = (info.duration_claim or 0) - report.duration

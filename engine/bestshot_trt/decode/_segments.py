@@ -20,7 +20,7 @@ from ..bitstream import H264Parser, HevcParser, IntraParser, parser_for
 from ..frames import DecodeReport, VideoInfo
 from ..plan import Group, PacketInfo, Planner, SampleGrid
 from ._open import open_container, stream_of
-from ._pyav import _demux as demux
+from ._pyav import demuxed
 from ._steady import Steady
 from ._vp9 import Vp9Parser
 
@@ -143,7 +143,7 @@ class Segmenter:
         with open_container(self._info.path) as container:
             stream = stream_of(container, self._info.stream_index)
             parser = _parser_of(self._info, stream)
-            packets = demux(container, stream, self._info, self._report)
+            packets = demuxed(container, stream, self._info, self._report)
             run = _Run()
             for group in self._groups(packets, parser):
                 if run.groups and group.closed and self._is_full(run, group):

@@ -46,7 +46,7 @@ class Steady:
 
 
 def _sequence_sets(data: bytes, parser: H264Parser | HevcParser) -> set[bytes]:
-    units = map(bytes, parser._splitter.units(data))
+    units = map(bytes, parser.splitter.units(data))
     if isinstance(parser, H264Parser):
         return {unit.rstrip(b"\0") for unit in units if unit and unit[0] & 31 == 7}
     return {unit.rstrip(b"\0") for unit in units if unit and unit[0] >> 1 & 63 == 33}
