@@ -133,12 +133,19 @@ class Planner(Generic[Payload]):
 
     def _is_order_certain(self) -> bool:
         """Whether what is displayed after the oldest group's last picture is known."""
-        following = self._groups[1:]
-        if len(following) != 1 or not following[0].closed:
-            return len(following) > 1
-        first = following[0].infos[0]
+        oldest, *following = self._groups
+        if not following or len(following) > 2:
+            return bool(following)
+        if len(following) == 2:
+            shown = max(oldest.displayed(), default=None)
+            if any(shown is None or p > shown for p in following[0].displayed()):
+                return True
+        newest = following[-1]
+        first = newest.infos[0]
+        if not newest.closed or first.pts is None or first.discard:
+            return False
         # HEVC shows leading pictures (RADL) before the keyframe they follow; a picture after it ends them.
-        return first.pts is not None and not first.discard and any(p > first.pts for p in following[0].displayed())
+        return any(p > first.pts for p in newest.displayed())
 
     def _starts_group(self, info: PacketInfo) -> bool:
         current = self._groups[-1]

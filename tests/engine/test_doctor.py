@@ -31,6 +31,8 @@ def instant(monkeypatch):
 
 def unimportable(monkeypatch, *names):
     for name in names:
+        for part in [part for part in sys.modules if part.startswith(f"{name}.")]:
+            monkeypatch.delitem(sys.modules, part)
         monkeypatch.setitem(sys.modules, name, None)
 
 
