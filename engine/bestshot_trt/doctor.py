@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from ._version import __version__
+from .cores import usable_cores
 from .errors import ExportError, shown
 
 DECODERS = {
@@ -77,8 +78,7 @@ def is_healthy(checks: list[Check]) -> bool:
 def _computer() -> Iterator[Check]:
     yield Check("bestshot-trt", None, __version__)
     yield Check("python", None, f"{platform.python_version()} on {platform.platform()}")
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    yield Check("cpu", None, f"{allowed or 'unknown number of'} cores")
+    yield Check("cpu", None, f"{usable_cores() or 'unknown number of'} cores")
     yield Check("memory", None, _memory())
 
 

@@ -6,13 +6,14 @@ files that this program writes they lie as they are in memory: PLAIN, uncompress
 
 from __future__ import annotations
 
-import os
 import re
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from .cores import usable_cores
 
 Rows = npt.NDArray[np.float32]
 _BLOCK_ROWS = 1024
@@ -59,7 +60,7 @@ class StoredRows:
                 block = np.array(self._groups[group][first : first + _BLOCK_ROWS], np.float32)
                 np.einsum("ij,j->i", block, vector, out=out[first : first + len(block)])
 
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
+        with ThreadPoolExecutor(usable_cores()) as pool:
             list(pool.map(fill, range(len(self._groups))))
         return product
 

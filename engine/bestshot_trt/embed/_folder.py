@@ -51,16 +51,21 @@ def whole_folder(path: Path) -> Iterator[Path]:
         check_replaceable(path)
         temporary.mkdir(parents=True)
         yield temporary
-        _replace(path, temporary)
+        replace_folder(path, temporary)
     except OSError as error:
         raise _unwritable(path, error) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _replace(path: Path, made: Path) -> None:
+def replace_folder(path: Path, made: Path) -> None:
+    """Rename ``made`` to ``path``, on the same disk; what was there goes once that is done, or comes back if it fails.
+
+    Raises:
+        OSError: it cannot be renamed.
+    """
     # A folder that is not empty cannot be renamed over; for a moment neither is there, and both are whole.
-    old = made.with_suffix(".old")
+    old = made.with_name(f"{made.name}.{secrets.token_hex(4)}.old")
     if path.exists():
         path.rename(old)
     try:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ..cores import usable_cores
 from ..errors import ModelUnavailable, shown
 from ..frames import FrameBatch, ModelView
 from ..moments import ClipModel
@@ -23,11 +24,6 @@ _CUDA = "CUDAExecutionProvider"
 _CPU = "CPUExecutionProvider"
 
 
-def usable_cores() -> int:
-    """Cores this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def open_session(graph: Path, precision: str = "fp32", *, cuda: bool = True, once: bool = False) -> Any:
     """An ONNX Runtime session of ``graph``, with every option that bears on results or speed set here.
 
@@ -39,7 +35,7 @@ def open_session(graph: Path, precision: str = "fp32", *, cuda: bool = True, onc
     import onnxruntime as ort
 
     options = ort.SessionOptions()
-    options.intra_op_num_threads = usable_cores()
+    options.intra_op_num_threads = usable_cores() or 1
     options.inter_op_num_threads = 1
     options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
     # ONNX Runtime 1.32 crashes on fp16 graphs when it may fuse all it knows.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import secrets
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,7 +13,7 @@ from ..progress import Progress, silent
 from . import _hub
 from ._assemble import make_card, make_text, make_visual
 from ._download import Remote, fetch, look_up
-from ._folder import check_replaceable
+from ._folder import check_replaceable, replace_folder
 from ._hub import DownloadFailed
 from ._workplace import workplace
 from .models import (
@@ -173,7 +172,7 @@ def _pull(spec: ModelSpec, text: bool, root: Path, work: Path, progress: Progres
     if text:
         make_text(spec, files[wanted[2]], files[wanted[3]], ready)
     write_card(ready, make_card(spec, wanted, ready))
-    _put_in_place(ready, root / spec.name, work)
+    replace_folder(root / spec.name, ready)
     return open_folder(root / spec.name)
 
 
@@ -242,19 +241,6 @@ def _fresh(folder: Path) -> Path:
         shutil.rmtree(folder)
     folder.mkdir()
     return folder
-
-
-def _put_in_place(ready: Path, target: Path, work: Path) -> None:
-    """Rename ``ready`` to ``target``; what was there goes once that is done, or comes back if it fails."""
-    old = work / f"old.{secrets.token_hex(4)}"
-    if target.exists():
-        target.rename(old)
-    try:
-        ready.rename(target)
-    except OSError:
-        if old.exists():
-            old.rename(target)
-        raise
 
 
 def _add_text(spec: ModelSpec, folder: ModelFolder, work: Path, progress: Progress, announce: Announce) -> ModelFolder:
