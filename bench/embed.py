@@ -28,7 +28,7 @@ def measure(path: Path, runs: int) -> list[dict[str, Any]]:
     folder = open_folder(path)
     embedders = {p: OnnxEmbedder(folder, precision=p) for p in PRECISIONS if folder.has("visual", p)}
     pictures = _pictures(folder.card.size)
-    wanted = embedders["fp32"].embed(pictures).embedding
+    wanted = embedders["fp32"].embed(pictures)().embedding
     rows = []
     for batch in (1, 8, 32):
         times: dict[str, list[float]] = {precision: [] for precision in embedders}
@@ -36,7 +36,7 @@ def measure(path: Path, runs: int) -> list[dict[str, Any]]:
             for precision, embedder in embedders.items():
                 start = time.perf_counter()
                 for first in range(0, PICTURES, batch):
-                    embedder.embed(pictures[first : first + batch])
+                    embedder.embed(pictures[first : first + batch])()
                 times[precision].append(time.perf_counter() - start)
         rows += [_row(folder.card.name, p, batch, times, embedders[p], pictures, wanted) for p in embedders]
     return rows
@@ -51,7 +51,7 @@ def _row(
     pictures: npt.NDArray[np.uint8],
     wanted: npt.NDArray[np.float32],
 ) -> dict[str, Any]:
-    cosine = float((embedder.embed(pictures).embedding * wanted).sum(axis=1).min())
+    cosine = float((embedder.embed(pictures)().embedding * wanted).sum(axis=1).min())
     if cosine < LEAST_COSINE:
         return {"case": "embed", "model": name, "precision": precision, "batch": batch, "wrong": f"cosine {cosine:.4f}"}
     median = statistics.median(times[precision])

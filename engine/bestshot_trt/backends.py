@@ -6,15 +6,13 @@ import contextlib
 import ctypes
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING, Any
 
 from .config import AnalyzeConfig
 from .decode import Decoder
 from .embed import Embedder
 from .errors import BackendUnavailable
+from .frames import Later, finished
 from .progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -23,7 +21,7 @@ if TYPE_CHECKING:
 _M_MMAP_THRESHOLD = -3
 _MMAP_THRESHOLD = 128 << 10
 
-Measure = Callable[[npt.NDArray[np.uint8]], "FrameStats"]
+Measure = Callable[[Any], Later["FrameStats"]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,10 +33,14 @@ class Backend:
     """Why this is not the first choice, in words; every output carries it."""
     decoder: Decoder
     measure: Measure
-    """uint8 RGB (n, h, w, 3) to the statistics of each picture, on the host."""
+    """uint8 RGB (n, h, w, 3), where the decoder's pictures are, to the statistics of each picture, on the host."""
     embedder: Embedder
     model_note: str | None
     """Why there is no CLIP model though one was welcome; every output carries it."""
+    ahead: int = 0
+    """How many results of `measure`, and of `embed`, may be on their way before the oldest is waited for."""
+    working: Callable[[], contextlib.AbstractContextManager[None]] = contextlib.nullcontext
+    """`measure` and the embedder run within it: on a GPU it makes the card and the stream current on this thread."""
 
 
 def open_backend(config: AnalyzeConfig, progress: Progress = silent) -> Backend:
@@ -82,7 +84,7 @@ def _cpu_backend(config: AnalyzeConfig, progress: Progress) -> Backend:
         name="cpu",
         fallback_reason=None,
         decoder=PyAVDecoder(),
-        measure=frame_stats,
+        measure=lambda pixels: finished(frame_stats(pixels)),
         embedder=resolved.embedder,
         model_note=resolved.note,
     )

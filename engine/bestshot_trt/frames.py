@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
+
+Result = TypeVar("Result")
+
+Later = Callable[[], Result]
+"""A result on its way: calling it, once, waits for it. What raised on the way raises there."""
+
+
+def finished(result: Result) -> Later[Result]:
+    """A result that is here already."""
+    return lambda: result
 
 
 @dataclass(frozen=True, kw_only=True)

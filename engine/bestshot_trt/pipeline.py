@@ -44,7 +44,7 @@ def _analyze(info: VideoInfo, config: Config, progress: Progress) -> Track:
     backend = open_backend(config.analyze, progress)
     prompts.check(config.pick, backend.embedder.clip_model, backend.model_note)
     report = DecodeReport()
-    samples = Samples(backend.embedder)
+    samples = Samples(backend)
     pictures = backend.decoder.batches(info, config.analyze, report, backend.embedder.view)
     with contextlib.closing(prefetch(measured(backend, pictures), BATCHES_AHEAD)) as batches:
         for batch in batches:

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+from collections import deque
 from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from . import scoring
 from .backends import Backend
-from .embed import Embedder
-from .frames import FrameBatch
+from .embed import Embedded
+from .frames import FrameBatch, Later
 from .track import Track, TrackMeta
+
+if TYPE_CHECKING:
+    from bestshot_kernels.frame_stats import FrameStats
 
 _FIRST_ROWS = 1024
 
@@ -60,33 +64,70 @@ class Measured:
     pts: npt.NDArray[np.int64]
     measures: npt.NDArray[np.float32]
     """(n, 4): sharpness, exposure penalty, contrast, colourfulness."""
-    prepared: npt.NDArray[Any]
-    """What the embedder wants of them (n, ...)."""
+    prepared: Any
+    """What the embedder wants of them, an array (n, ...) where they were."""
+
+
+@dataclass(frozen=True)
+class _Queued:
+    """A batch whose statistics are on their way."""
+
+    times: npt.NDArray[np.float64]
+    pts: npt.NDArray[np.int64]
+    stats: Later[FrameStats]
+    prepared: Any
+
+    def measured(self) -> Measured:
+        from bestshot_kernels.frame_stats import contrast, exposure_penalty
+
+        stats = self.stats()
+        columns = (
+            stats.laplacian_variance,
+            exposure_penalty(stats.histogram),
+            contrast(stats.histogram),
+            stats.colourfulness,
+        )
+        measures = np.stack(columns, axis=1).astype(np.float32, copy=False)
+        return Measured(self.times, self.pts, measures, self.prepared)
 
 
 def measured(backend: Backend, batches: Iterable[FrameBatch]) -> Iterator[Measured]:
     """Measure ``batches``; nothing yielded refers to their pictures, so it can run ahead on a thread."""
-    from bestshot_kernels.frame_stats import contrast, exposure_penalty
+    queued: deque[_Queued] = deque()
+
+    def oldest() -> Measured:
+        with backend.working():
+            return queued.popleft().measured()
 
     with contextlib.closing(batches) if isinstance(batches, Generator) else contextlib.nullcontext():
         for batch in batches:
-            stats = backend.measure(batch.pixels)
-            columns = (
-                stats.laplacian_variance,
-                exposure_penalty(stats.histogram),
-                contrast(stats.histogram),
-                stats.colourfulness,
-            )
-            measures = np.stack(columns, axis=1).astype(np.float32, copy=False)
-            yield Measured(batch.times, batch.pts, measures, backend.embedder.prepare(batch))
+            with backend.working():
+                prepared = backend.embedder.prepare(batch)
+                queued.append(_Queued(batch.times, batch.pts, backend.measure(batch.pixels), prepared))
+            while len(queued) > backend.ahead:
+                yield oldest()
+        while queued:
+            yield oldest()
+
+
+def joined(arrays: list[Any]) -> Any:
+    """``arrays`` (n, ...) as one, where they are: NumPy's, or CuPy's on the current stream."""
+    if len(arrays) == 1:
+        return arrays[0]
+    if isinstance(arrays[0], np.ndarray):
+        return np.concatenate(arrays)
+    import cupy
+
+    return cupy.concatenate(arrays)
 
 
 class Samples:
     """Embeds what was measured, and collects the results."""
 
-    def __init__(self, embedder: Embedder) -> None:
-        self._embedder = embedder
-        self._waiting: list[npt.NDArray[Any]] = []
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+        self._waiting: list[Any] = []
+        self._embedding: deque[Later[Embedded]] = deque()
         self._times = _Column(np.float64)
         self._pts = _Column(np.int64)
         self._measures = _Column(np.float32)
@@ -102,21 +143,30 @@ class Samples:
         self._pts.extend(batch.pts)
         self._measures.extend(batch.measures)
         self._waiting.append(batch.prepared)
-        if sum(map(len, self._waiting)) >= self._embedder.batch_size:
+        if sum(map(len, self._waiting)) >= self._backend.embedder.batch_size:
             self._embed()
+            self._collect(self._backend.ahead)
 
     def _embed(self) -> None:
         if not self._waiting:
             return
-        embedded = self._embedder.embed(np.concatenate(self._waiting))
+        with self._backend.working():
+            self._embedding.append(self._backend.embedder.embed(joined(self._waiting)))
         self._waiting.clear()
-        self._embeddings.extend(embedded.embedding)
-        if embedded.aesthetic is not None:
-            self._aesthetic.extend(embedded.aesthetic)
+
+    def _collect(self, most: int) -> None:
+        """Wait for results until at most ``most`` are on their way."""
+        while len(self._embedding) > most:
+            with self._backend.working():
+                embedded = self._embedding.popleft()()
+            self._embeddings.extend(embedded.embedding)
+            if embedded.aesthetic is not None:
+                self._aesthetic.extend(embedded.aesthetic)
 
     def track(self, meta: TrackMeta) -> Track:
         """The track of all samples, not yet scored; nothing may be added after."""
         self._embed()
+        self._collect(0)
         sharpness, exposure, contrasts, colours = np.ascontiguousarray(self._measures.finish().T)
         count = len(sharpness)
         if len(self._aesthetic):

@@ -182,7 +182,7 @@ def test_vit_l_14_exports_and_loads(open_clip: Any, zoo: ModuleType, tmp_path: P
     print(f"exported in {time.monotonic() - started:.0f} s")
     embedder = OnnxEmbedder(folder)
     frames = pictures(2, 224)
-    embedded = embedder.embed(frames)
+    embedded = embedder.embed(frames)()
     reference = Reference(open_clip, spec)
     assert (embedded.embedding * reference.images(frames)).sum(1).min() >= CLOSE
     assert (TextEncoder(folder).encode(["a photo"]) ** 2).sum() == pytest.approx(1, abs=1e-5)
@@ -358,9 +358,9 @@ def test_a_folder_gains_precisions_without_torch(zoo: ModuleType, tmp_path: Path
     added = {"visual.fp16.onnx", "text.fp16.onnx", "visual.int8.onnx"}
     assert set(both.card.files) == set(folder.card.files) | added
     frames = pictures(5, 32)
-    expected = OnnxEmbedder(folder).embed(frames).embedding
+    expected = OnnxEmbedder(folder).embed(frames)().embedding
     for precision in ("fp16", "int8"):
-        assert (OnnxEmbedder(both, precision=precision).embed(frames).embedding * expected).sum(1).min() > 0.99
+        assert (OnnxEmbedder(both, precision=precision).embed(frames)().embedding * expected).sum(1).min() > 0.99
     before = (folder.path / "visual.fp16.onnx").stat().st_mtime_ns
     assert build.add_precision(both, "fp16") == both
     assert (folder.path / "visual.fp16.onnx").stat().st_mtime_ns == before

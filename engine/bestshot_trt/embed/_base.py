@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from ..frames import FrameBatch, ModelView
+from ..frames import FrameBatch, Later, ModelView
 from ..moments import ClipModel
 
 
@@ -36,10 +36,17 @@ class Embedder(Protocol):
     batch_size: int
     """How many pictures it likes at once."""
 
-    def prepare(self, batch: FrameBatch) -> npt.NDArray[Any]:
-        """What it needs of a batch, (n, ...), and may keep after the next batch is read."""
+    def prepare(self, batch: FrameBatch) -> Any:
+        """What it needs of a batch, an array (n, ...) where the pictures are; it may be kept after the next is read."""
         ...
 
-    def embed(self, prepared: npt.NDArray[Any]) -> Embedded:
-        """Embed what `prepare` gave, of one batch or several joined."""
+    def embed(self, prepared: Any) -> Later[Embedded]:
+        """Embed what `prepare` gave, of one batch or several joined.
+
+        On a GPU this queues the work on the current stream, and several results may be on their way at once; they are
+        waited for in order. On the CPU the work is done when this returns.
+
+        Raises:
+            MemoryError: not enough memory for so many pictures; nothing is queued, and fewer may do.
+        """
         ...

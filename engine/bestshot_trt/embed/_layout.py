@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from ..frames import FrameBatch, ModelView
+from ..frames import FrameBatch, Later, ModelView, finished
 from ..moments import ClipModel
 from ._base import Embedded
 
@@ -24,6 +24,6 @@ class LayoutEmbedder:
 
         return layout_descriptor(batch.pixels)
 
-    def embed(self, prepared: npt.NDArray[np.float32]) -> Embedded:
+    def embed(self, prepared: npt.NDArray[np.float32]) -> Later[Embedded]:
         """The descriptors as they are; there is no aesthetic."""
-        return Embedded(prepared, None)
+        return finished(Embedded(prepared, None))

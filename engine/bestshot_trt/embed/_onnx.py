@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from ..cores import usable_cores
 from ..errors import ModelUnavailable, shown
-from ..frames import FrameBatch, ModelView
+from ..frames import FrameBatch, Later, ModelView, finished
 from ..moments import ClipModel
 from ._base import Embedded
 from .models import ModelFolder
@@ -105,10 +105,11 @@ class OnnxEmbedder:
             raise ValueError("the batch has no views; ask the decoder for this embedder's view")
         return batch.views.copy()
 
-    def embed(self, prepared: npt.NDArray[np.uint8]) -> Embedded:
+    def embed(self, prepared: npt.NDArray[np.uint8]) -> Later[Embedded]:
         """uint8 RGB (n, size, size, 3), n at least 1, to unit embeddings (n, d) and aesthetic (n,)."""
         embedding, aesthetic = run_session(self._session, "frames", prepared)
-        return Embedded(embedding.astype(np.float32, copy=False), aesthetic.astype(np.float32, copy=False).reshape(-1))
+        found = (embedding.astype(np.float32, copy=False), aesthetic.astype(np.float32, copy=False).reshape(-1))
+        return finished(Embedded(*found))
 
 
 class TextEncoder:

@@ -1,0 +1,101 @@
+"""Measuring and embedding with results that come late: all of them, in order, and no more at once than allowed."""
+
+from __future__ import annotations
+
+import contextlib
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from bestshot_kernels.frame_stats import frame_stats
+from bestshot_trt.backends import Backend
+from bestshot_trt.embed import Embedded
+from bestshot_trt.frames import FrameBatch
+from bestshot_trt.samples import Samples, measured
+
+
+class Way:
+    """Counts results on their way, and refuses to give them out of order or outside the working context."""
+
+    def __init__(self):
+        self.queued, self.given, self.most, self.inside = 0, 0, 0, 0
+
+    @contextlib.contextmanager
+    def working(self):
+        self.inside += 1
+        yield
+        self.inside -= 1
+
+    def later(self, result):
+        assert self.inside
+        number = self.queued
+        self.queued += 1
+        self.most = max(self.most, self.queued - self.given)
+
+        def wait():
+            assert self.inside and number == self.given
+            self.given += 1
+            return result
+
+        return wait
+
+
+def slow_backend(ahead, batch_size):
+    """A backend whose every result has to be waited for, and its two ways: of measures and of embeddings."""
+    measures, embeddings = Way(), Way()
+
+    @contextlib.contextmanager
+    def working():
+        with measures.working(), embeddings.working():
+            yield
+
+    embedder = SimpleNamespace(
+        batch_size=batch_size,
+        prepare=lambda batch: batch.pixels[:, 0, 0, :1].astype(np.float32),
+        embed=lambda prepared: embeddings.later(Embedded(prepared.copy(), prepared[:, 0].copy())),
+    )
+    backend = Backend(
+        name="slow",
+        fallback_reason=None,
+        decoder=None,
+        measure=lambda pixels: measures.later(frame_stats(pixels)),
+        embedder=embedder,
+        model_note=None,
+        ahead=ahead,
+        working=working,
+    )
+    return backend, measures, embeddings
+
+
+def takes(count, size):
+    """Batches of ``size`` flat pictures whose grey level is their number."""
+    for first in range(0, count, size):
+        numbers = np.arange(first, min(first + size, count))
+        pixels = np.broadcast_to(numbers[:, None, None, None], (len(numbers), 4, 6, 3)).astype(np.uint8)
+        yield FrameBatch(pixels, numbers / 3.0, numbers.astype(np.int64))
+
+
+@pytest.mark.parametrize("count", [1, 7, 24])
+@pytest.mark.parametrize("ahead", [0, 2])
+@pytest.mark.parametrize("batch_size", [1, 5, 100])
+def test_every_sample_comes_out_once_and_in_order(count, ahead, batch_size):
+    backend, measures, embeddings = slow_backend(ahead, batch_size)
+    samples = Samples(backend)
+    for batch in measured(backend, takes(count, 3)):
+        samples.add(batch)
+    track = samples.track(SimpleNamespace(duration=count))
+    assert track.times.tolist() == [number / 3.0 for number in range(count)]
+    assert track.pts.tolist() == list(range(count))
+    assert track.embedding[:, 0].tolist() == track.aesthetic.tolist() == list(range(count))
+    assert track.exposure_penalty.tolist() == [float(number <= 2) for number in range(count)]
+    for way in (measures, embeddings):
+        assert way.given == way.queued
+        assert way.most <= ahead + 1
+
+
+def test_nothing_is_waited_for_sooner_than_need_be():
+    backend, measures, _ = slow_backend(2, 1)
+    batches = measured(backend, takes(24, 3))
+    next(batches)
+    assert (measures.queued, measures.given) == (3, 1)
