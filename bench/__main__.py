@@ -1,70 +1,70 @@
-"""``python -m bench analyze FILE...``, ``memory FILE...`` or ``embed MODEL_FOLDER...``; ``--save`` keeps the rows."""
+"""Measurements: correctness first, then medians against a baseline that runs in turn with ours.
+
+  python -m bench list
+  python -m bench score take.mp4 loop:night.mp4:600 made:hevc:1080p:60:gop=60 --runs 5 --save
+  python -m bench report
+
+An input is a file, a file looped without encoding it again (loop:FILE:SECONDS), or a made take
+(made:CODEC:SIZE:SECONDS[:gop=N][:b=N]; h264, hevc, vp9, av1; 720p, 1080p, 4k). Machines are shared and noisy: only the
+ratios of one row can be compared.
+"""
 
 from __future__ import annotations
 
 import argparse
-import datetime
-import json
-import re
+import sys
+import tempfile
 from pathlib import Path
-from typing import Any
 
-from . import analyze, embed, env, memory
-
-RESULTS = Path(__file__).parent / "results"
+from . import env, inputs, report, rows
+from .cases import CASES
+from .registry import Request, Row
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    cases = parser.add_subparsers(dest="case", required=True)
-    for name, text in (
-        ("analyze", "analyze against a full decode by ffmpeg, in turn"),
-        ("memory", "peak memory of a long take against a short one"),
-        ("embed", "pictures a second through a CLIP model, by precision and batch"),
-    ):
-        case = cases.add_parser(name, help=text)
-        case.add_argument("files", nargs="+", type=Path)
-        case.add_argument("--save", action="store_true", help="write the rows to bench/results")
-    for name in ("analyze", "embed"):
-        cases.choices[name].add_argument("--runs", type=int, default=5)
-    cases.choices["memory"].add_argument("--short", type=float, default=600, help="seconds (default 600)")
-    cases.choices["memory"].add_argument("--long", type=float, default=3600, help="seconds (default 3600)")
+    parser = argparse.ArgumentParser(
+        prog="python -m bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    names = ["list", "report", *CASES]
+    parser.add_argument("case", choices=names, metavar="CASE", help=f"one of: {', '.join(names)}")
+    parser.add_argument("inputs", nargs="*", help="takes; for embed, model folders")
+    parser.add_argument("--runs", type=int, default=5, help="timed runs of each side (default 5)")
+    parser.add_argument("--fps", type=float, default=3.0, help="samples a second (default 3)")
+    parser.add_argument("--model", type=Path, help="a model folder; left out: no CLIP")
+    parser.add_argument("--save", action="store_true", help="keep the rows under bench/results")
     return parser.parse_args()
 
 
-def _measure(options: argparse.Namespace, path: Path) -> list[dict[str, Any]]:
-    if options.case == "analyze":
-        return [analyze.measure(path, options.runs)]
-    if options.case == "embed":
-        return embed.measure(path, options.runs)
-    return [memory.measure(path, options.short, options.long)]
+def measured(name: str, wanted: list[str], *, runs: int, fps: float, model: Path | None) -> list[Row]:
+    """The rows of one case, printed as they come."""
+    found = []
+    with tempfile.TemporaryDirectory() as folder:
+        takes = [inputs.resolve(text, Path(folder)) for text in wanted]
+        request = Request(takes, runs, Path(folder), model, fps)
+        for row in CASES[name].rows(request):
+            found.append(row)
+            print(rows.line(row), flush=True)
+    return found
 
 
-def _save(rows: list[dict[str, Any]], environment: dict[str, Any], case: str) -> Path:
-    machine = re.sub(r"[^a-z0-9]+", "-", str(environment["cpu"]).lower()).strip("-") or "unknown"
-    today = datetime.datetime.now(tz=datetime.UTC).date()
-    path = RESULTS / machine / f"{today}-{environment['commit']}-{case}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({"environment": environment, "rows": rows}, indent=2) + "\n", encoding="utf-8")
-    return path
-
-
-def _short(value: Any) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
-
-
-def main() -> None:
-    """Measure, print a row a file, and keep them on request."""
+def main() -> int:
+    """Do what the command line says; 1 when a gate is red."""
     options = _arguments()
+    if options.case == "list":
+        print("\n".join(f"{case.name:10} {case.help}" for case in CASES.values()))
+        return 0
+    if options.case == "report":
+        print("\n".join(str(path) for path in report.write()))
+        return 0
+    if CASES[options.case].needs_input and not options.inputs:
+        print(f"python -m bench {options.case}: name a take, or made:h264:1080p:60", file=sys.stderr)
+        return 2
     environment = env.describe()
-    rows: list[dict[str, Any]] = []
-    for path in options.files:
-        for row in _measure(options, path):
-            rows.append(row)
-            print("  ".join(f"{key}={_short(value)}" for key, value in row.items()))
+    found = measured(options.case, options.inputs, runs=options.runs, fps=options.fps, model=options.model)
     if options.save:
-        print(_save(rows, environment, options.case))
+        print(rows.save(found, environment, options.case))
+    return 1 if any("red" in row for row in found) else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from . import bench as benching
 from . import models
 from . import options as o
 from . import search as searching
@@ -262,6 +263,7 @@ def export(
 
 
 app.command(name="search")(searching.search)
+app.command(name="bench")(benching.bench)
 app.add_typer(models.app, name="models")
 
 

@@ -1,0 +1,112 @@
+"""Picking from long tracks: made-up measures and embeddings, since no footage of such length is needed."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+import time
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import bestshot_trt as bt
+from bestshot_trt import moments
+from bestshot_trt.config import AnalyzeConfig, Config, PickConfig
+from bestshot_trt.speed.timing import summarise, wall_of
+from bestshot_trt.track import Track, TrackMeta, open_track, write_track
+
+from ..registry import Red, Request, Row, case
+
+HOURS = (1, 12, 100)
+FPS = 3
+WIDTH = {1: 768, 12: 768, 100: 512}
+
+
+def made_track(hours: float, width: int) -> Track:
+    """A track of ``hours`` whose score wanders as footage does and whose views change every few seconds."""
+    random = np.random.default_rng(0)
+    count = int(hours * 3600 * FPS)
+    wander = np.cumsum(random.normal(0, 1, count))
+    wander = (wander - wander.min()) / np.ptp(wander)
+    scenes = random.normal(0, 1, (count // 12 + 1, width)).astype(np.float32)
+    embedding = scenes[np.arange(count) // 12]
+    embedding += random.normal(0, 0.2, (1, width)).astype(np.float32)
+    embedding /= np.linalg.norm(embedding, axis=1, keepdims=True)
+    columns = {
+        "sharpness": 100 + 900 * random.random(count),
+        "exposure_penalty": random.random(count) / 10,
+        "contrast": 30 + 30 * random.random(count),
+        "colourfulness": 20 + 30 * random.random(count),
+        "aesthetic": 4 + 2 * wander + random.normal(0, 0.1, count),
+        "prompt_similarity": np.full(count, np.nan),
+        "score": np.zeros(count),
+        "score_smooth": np.zeros(count),
+    }
+    return Track(
+        times=np.arange(count) / FPS,
+        pts=np.arange(count, dtype=np.int64) * 10,
+        **{name: values.astype(np.float32) for name, values in columns.items()},
+        embedding=embedding,
+        meta=_meta(hours),
+    )
+
+
+def _meta(hours: float) -> TrackMeta:
+    video = moments.Video(
+        codec="h264", width=1920, height=1080, rotation=0, time_base=Fraction(1, 30), start_pts=0,
+        frame_rate=Fraction(30), stream_index=0,
+    )  # fmt: skip
+    source = moments.Source(path="made", fingerprint="0", size_bytes=0, duration_s=hours * 3600, video=video)
+    return TrackMeta(
+        created_by=moments.PROGRAM,
+        source=source,
+        duration=Fraction(hours * 3600),
+        analyze=moments.plain(AnalyzeConfig()),
+        model="none",
+        model_note=None,
+        clip_model=None,
+        prompt=(),
+        avoid=(),
+        backend=moments.Backend(name="cpu", fallback_reason=None),
+        machine=moments.Machine.here(),
+        decode=moments.Decode(lost=(), notes=()),
+    )
+
+
+@case("pick", "pick from tracks of 1, 12 and 100 hours: the command, and again in a loaded process", needs_input=False)
+def pick(request: Request, _: Path) -> Iterator[Row]:
+    """The gate is that both give the same picks, K of them and apart."""
+    for hours in HOURS:
+        path = request.folder / f"{hours}h.parquet"
+        write_track(made_track(hours, WIDTH[hours]), path)
+        command = [sys.executable, "-m", "bestshot_trt", "pick", str(path), "--json"]
+        track = open_track(path)
+        picks = _gate(track)
+        settings: dict[str, Any] = {"hours": hours, "width": WIDTH[hours], "picks": picks}
+        yield {"settings": {**settings, "how": "command"}, "unit": "s", **_timed(wall_of(command), request.runs)}
+        weights = iter(np.linspace(0.4, 0.6, request.runs + 1))
+
+        def again(track: Track = track, weights: Iterator[Any] = weights) -> float:
+            config = Config(pick=PickConfig(diversity=float(next(weights)) / 4, window=1.5))
+            started = time.perf_counter()
+            bt.pick(track, config)
+            return time.perf_counter() - started
+
+        yield {"settings": {**settings, "how": "loaded process"}, "unit": "s", **_timed(again, request.runs)}
+        path.unlink()
+
+
+def _timed(run: Callable[[], float], runs: int) -> dict[str, Any]:
+    run()
+    return {"ours": dataclasses.asdict(summarise([run() for _ in range(runs)]))}
+
+
+def _gate(track: Track) -> int:
+    picked = bt.pick(track, Config())
+    peaks = sorted(moment.peak_s for moment in picked.moments)
+    if len(peaks) != PickConfig().top or min(np.diff(peaks)) < PickConfig().min_gap:
+        raise Red(f"{len(peaks)} picks at {peaks}; {PickConfig().top} were to be had, {PickConfig().min_gap} s apart")
+    return len(peaks)

@@ -1,0 +1,64 @@
+"""Takes to measure on, named by how they are made: ``loop:FILE:600`` or ``made:h264:1080p:60:gop=30:b=2``."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import imageio_ffmpeg
+
+HEIGHTS = {"720p": (1280, 720), "1080p": (1920, 1080), "4k": (3840, 2160)}
+ENCODERS = {
+    "h264": ("libx264", "-preset", "veryfast"),
+    "hevc": ("libx265", "-preset", "ultrafast", "-x265-params", "log-level=none"),
+    "vp9": ("libvpx-vp9", "-deadline", "realtime", "-cpu-used", "8"),
+    "av1": ("libsvtav1", "-preset", "12"),
+}
+RATE = 30
+
+
+def resolve(name: str, folder: Path) -> Path:
+    """The file that ``name`` stands for, made in ``folder`` unless it is a file already.
+
+    Raises:
+        ValueError: a recipe that cannot be read.
+    """
+    kind, *rest = name.split(":")
+    if kind == "loop" and len(rest) == 2:
+        return looped(Path(rest[0]), float(rest[1]), folder)
+    if kind == "made" and len(rest) >= 3:
+        return made(*rest[:2], float(rest[2]), dict(part.split("=", 1) for part in rest[3:]), folder)
+    if kind in ("loop", "made"):
+        raise ValueError(f"{name}: need loop:FILE:SECONDS or made:CODEC:SIZE:SECONDS[:gop=N][:b=N]")
+    return Path(name)
+
+
+def looped(path: Path, seconds: float, folder: Path) -> Path:
+    """``path`` repeated to ``seconds`` without encoding it again."""
+    out = folder / f"{path.stem}-loop-{seconds:g}s.mp4"
+    if not out.exists():
+        _ffmpeg("-stream_loop", "-1", "-i", str(path), "-map", "0:v:0", "-c", "copy", "-t", f"{seconds:g}", str(out))
+    return out
+
+
+def made(codec: str, size: str, seconds: float, options: dict[str, str], folder: Path) -> Path:
+    """A moving test picture with grain, encoded as asked."""
+    if codec not in ENCODERS or size not in HEIGHTS or set(options) - {"gop", "b"}:
+        raise ValueError(f"made:{codec}:{size}: need one of {', '.join(ENCODERS)}, of {', '.join(HEIGHTS)}; gop=N, b=N")
+    width, height = HEIGHTS[size]
+    suffix = "".join(f"-{key}{value}" for key, value in sorted(options.items()))
+    out = folder / f"made-{codec}-{size}-{seconds:g}s{suffix}.{'mkv' if codec in ('vp9', 'av1') else 'mp4'}"
+    if not out.exists():
+        picture = f"mandelbrot=size={width}x{height}:rate={RATE},noise=alls=6:allf=t"
+        flags = [
+            *(("-g", options["gop"]) if "gop" in options else ()),
+            *(("-bf", options["b"]) if "b" in options else ()),
+        ]
+        encoder, *rest = ENCODERS[codec]
+        source = ("-f", "lavfi", "-i", picture, "-t", f"{seconds:g}", "-pix_fmt", "yuv420p")
+        _ffmpeg(*source, "-c:v", encoder, *rest, *flags, str(out))
+    return out
+
+
+def _ffmpeg(*arguments: str) -> None:
+    subprocess.run([imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-nostdin", *arguments], check=True)

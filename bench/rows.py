@@ -1,0 +1,46 @@
+"""Rows as they are printed, kept and read back."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from .registry import Row
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def line(row: Row) -> str:
+    """One row as one line."""
+    return "  ".join(f"{key}={_short(value)}" for key, value in row.items())
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, dict) and "median" in value:
+        return f"{value['median']:.3g} ({value['p20']:.3g} to {value['p80']:.3g})"
+    if isinstance(value, dict):
+        return ",".join(f"{key}:{_short(each)}" for key, each in value.items())
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def save(found: list[Row], environment: dict[str, Any], case: str) -> Path:
+    """Keep rows with the machine that gave them; an earlier file of the same minute is not overwritten."""
+    machine = re.sub(r"[^a-z0-9]+", "-", str(environment["cpu"]).lower()).strip("-") or "unknown"
+    now = datetime.datetime.now(tz=datetime.UTC)
+    path = RESULTS / machine / f"{now:%Y-%m-%d-%H%M%S}-{environment['commit']}-{case}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = json.dumps({"environment": {**environment, "time": f"{now:%Y-%m-%dT%H:%MZ}"}, "rows": found}, indent=2)
+    path.write_text(text + "\n", encoding="utf-8")
+    return path
+
+
+def kept() -> Iterator[tuple[Path, dict[str, Any], list[Row]]]:
+    """Every file of rows, oldest first: its path, environment and rows."""
+    for path in sorted(RESULTS.rglob("*.json"), key=lambda path: path.name):
+        found = json.loads(path.read_text(encoding="utf-8"))
+        if "rows" in found:
+            yield path, found["environment"], found["rows"]

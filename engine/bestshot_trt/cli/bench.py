@@ -1,0 +1,79 @@
+"""``bestshot-trt bench``: what this machine gives."""
+
+from __future__ import annotations
+
+import dataclasses
+import json as jsonlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from . import options as o
+from .exits import put, reported
+
+if TYPE_CHECKING:
+    from ..speed.quick import Speed
+
+Take = Annotated[
+    Path | None, typer.Argument(metavar="[FILE]", help="A take; left out: one made on the spot.", show_default=False)
+]
+
+
+def bench(
+    take: Take = None,
+    fps: o.Fps = None,
+    model: o.Model = None,
+    precision: o.Precision = None,
+    backend: o.Backend = None,
+    json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.", rich_help_panel=o.OUTPUT)] = False,
+    quiet: o.Quiet = False,
+    verbose: o.Verbose = False,
+) -> None:
+    """Measure for about two minutes what this machine gives, what limits it, and what the plain recipe gives.
+
+    Examples: bestshot-trt bench; bestshot-trt bench take.mp4 --model none
+
+    The plain recipe samples with ffmpeg into JPEG files and scores them one by one. Close other programs first.
+    """
+    with reported(verbose=verbose):
+        from ..settings import load
+        from ..speed.quick import test_speed
+        from .progress import Meter
+
+        given = {"fps": fps, "model": model, "precision": precision, "backend": backend}
+        config = load(options={"analyze": {key: value for key, value in given.items() if value is not None}})
+        with Meter(quiet=quiet) as progress:
+            speed = test_speed(take, config.analyze, progress)
+        put(_json(speed) if json else _table(speed))
+
+
+def _json(speed: Speed) -> str:
+    figures = {**dataclasses.asdict(speed), "times_real_time": speed.times_real_time, "limit": speed.limit.name}
+    return jsonlib.dumps(figures, indent=2, ensure_ascii=False) + "\n"
+
+
+def _table(speed: Speed) -> str:
+    rows = [(stage.name, f"{stage.seconds:.2f} s", _rate(speed.footage_s, stage.seconds)) for stage in speed.stages]
+    rows.append(("all, overlapped", f"{speed.whole_s:.2f} s", _rate(speed.footage_s, speed.whole_s)))
+    lines = [
+        f"{speed.footage_s:.0f} s of footage ({speed.take}), {speed.fps:g} samples a second, "
+        f"backend {speed.backend}, model {speed.model}",
+        *(f"  {name:18}{seconds:>10}{rate:>24}" for name, seconds, rate in rows),
+        f"what limits it:      {speed.limit.name}",
+        f"to expect:           {speed.times_real_time:.1f} hours of such footage an hour",
+    ]
+    if speed.speedup is None:
+        lines.append("plain recipe:        fails on this take")
+    else:
+        low, high = speed.speedup.p20, speed.speedup.p80
+        lines.append(
+            f"plain recipe:        analyze is {speed.speedup.median:.2f} times as fast ({low:.2f} to {high:.2f})"
+        )
+    if speed.fallback_reason:
+        lines.append(f"backend:             {speed.fallback_reason}")
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _rate(footage_s: float, seconds: float) -> str:
+    return f"{footage_s / seconds:.1f} times real time" if seconds > 0.005 else "no time to speak of"

@@ -1,0 +1,171 @@
+"""The plain recipe that this program is measured against, as its pipeline document writes it down.
+
+ffmpeg samples the take into JPEG files; each is read back, measured with OpenCV and, with a model, embedded by itself;
+plain loops smooth and pick; ffmpeg cuts the clips. No fault is planted in it: it is what a careful person writes in an
+afternoon. ``python -m bestshot_trt.speed.seed TAKE FOLDER`` runs it as a process of its own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..export._ffmpeg import find_ffmpeg
+
+FPS = 3.0
+HEIGHT = 720
+WINDOW_S, GAP_S, TOP = 2.0, 5.0, 5
+PRE_S, LENGTH_S = 1.0, 3.0
+TAU = 0.12
+
+
+@dataclass(frozen=True)
+class SeedResult:
+    """What the recipe found."""
+
+    samples: int
+    sharpness: list[float]
+    peaks: list[float]
+    """Seconds, best first."""
+
+
+def seed_recipe(
+    take: Path, folder: Path, *, fps: float = FPS, model: Path | None = None, cut: bool = True
+) -> SeedResult:
+    """Run the recipe on ``take`` with its files in ``folder``; ``model`` is a model folder, None leaves CLIP out.
+
+    Raises:
+        OSError, subprocess.CalledProcessError: ffmpeg cannot read the take or write there.
+    """
+    frames = _sampled(take, folder, fps)
+    clip = _Clip(model) if model else None
+    sharpness, exposure, aesthetic, embeddings = [], [], [], []
+    for path in frames:
+        sharp, wrong = _measured(path)
+        sharpness.append(sharp)
+        exposure.append(wrong)
+        if clip:
+            embedding, beauty = clip.embed(path)
+            embeddings.append(embedding)
+            aesthetic.append(beauty)
+    score = _scores(sharpness, exposure, aesthetic)
+    peaks = _peaks(_smoothed(score, fps), embeddings, fps)
+    if cut:
+        for rank, peak in enumerate(peaks, 1):
+            _cut(take, folder / f"out_{rank}.mp4", max(0.0, peak - PRE_S))
+    return SeedResult(len(frames), sharpness, peaks)
+
+
+def _sampled(take: Path, folder: Path, fps: float) -> list[Path]:
+    frames = folder / "frames"
+    shutil.rmtree(frames, ignore_errors=True)
+    frames.mkdir(parents=True)
+    command = [
+        find_ffmpeg(),
+        "-v",
+        "error",
+        "-nostdin",
+        "-i",
+        str(take),
+        "-an",
+        "-vf",
+        f"fps={fps:g},scale=-2:{HEIGHT}",
+    ]
+    subprocess.run([*command, "-y", str(frames / "f_%06d.jpg")], check=True)
+    return sorted(frames.glob("f_*.jpg"))
+
+
+def _measured(path: Path) -> tuple[float, float]:
+    import cv2
+
+    picture: Any = cv2.imread(str(path))
+    grey = cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY)
+    histogram = np.bincount(grey.ravel(), minlength=256)
+    wrong = (histogram[253:].sum() + histogram[:3].sum()) / grey.size
+    return float(cv2.Laplacian(grey, cv2.CV_64F).var()), float(wrong)
+
+
+class _Clip:
+    """The model on ONNX Runtime with its own defaults, a picture at a time."""
+
+    def __init__(self, folder: Path) -> None:
+        import onnxruntime as ort
+
+        from ..embed.models import open_folder
+
+        opened = open_folder(folder)
+        self._size = opened.card.size
+        graph = str(opened.graph("visual", "fp32"))
+        self._session = ort.InferenceSession(graph, providers=["CPUExecutionProvider"])
+
+    def embed(self, path: Path) -> tuple[Any, float]:
+        from PIL import Image, ImageOps
+
+        with Image.open(path) as picture:
+            square = ImageOps.fit(picture.convert("RGB"), (self._size, self._size), Image.Resampling.BICUBIC)
+        embedding, aesthetic = self._session.run(None, {"frames": np.asarray(square)[None]})
+        return embedding[0], float(np.asarray(aesthetic).ravel()[0])
+
+
+def _scores(sharpness: list[float], exposure: list[float], aesthetic: list[float]) -> list[float]:
+    sharp = _normalised([float(np.log1p(value)) for value in sharpness])
+    beauty = _normalised(aesthetic) if aesthetic else [0.0] * len(sharp)
+    return [a + 0.5 * s - 0.5 * e for a, s, e in zip(beauty, sharp, exposure, strict=True)]
+
+
+def _normalised(values: list[float]) -> list[float]:
+    if not values:
+        return []
+    low, high = np.percentile(values, (5, 95))
+    return [0.5 if high <= low else float(np.clip((value - low) / (high - low), 0, 1)) for value in values]
+
+
+def _smoothed(score: list[float], fps: float) -> list[float]:
+    reach = round(WINDOW_S * fps)
+    return [float(np.mean(score[max(0, i - reach) : i + reach + 1])) for i in range(len(score))]
+
+
+def _peaks(smooth: list[float], embeddings: list[Any], fps: float) -> list[float]:
+    last = len(smooth) - 1
+    maxima = [
+        i
+        for i, value in enumerate(smooth)
+        if (i == 0 or value >= smooth[i - 1]) and (i == last or value >= smooth[i + 1])
+    ]
+    kept: list[int] = []
+    for i in sorted(maxima, key=lambda i: -smooth[i]):
+        if len(kept) == TOP:
+            break
+        apart = all(abs(i - j) >= GAP_S * fps for j in kept)
+        new = not embeddings or all(1 - float(embeddings[i] @ embeddings[j]) > TAU for j in kept)
+        if apart and new:
+            kept.append(i)
+    return [i / fps for i in kept]
+
+
+def _cut(take: Path, output: Path, start: float) -> None:
+    command = [find_ffmpeg(), "-v", "error", "-nostdin", "-ss", f"{start:.3f}", "-i", str(take), "-t", str(LENGTH_S)]
+    subprocess.run([*command, "-c:v", "libx264", "-crf", "18", "-preset", "veryfast", "-y", str(output)], check=True)
+
+
+def main() -> None:
+    """Run the recipe once."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("take", type=Path)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--fps", type=float, default=FPS)
+    parser.add_argument("--model", type=Path, help="a model folder; left out: no CLIP")
+    parser.add_argument("--no-cut", action="store_true", help="sample, measure and pick only")
+    options = parser.parse_args()
+    found = seed_recipe(options.take, options.folder, fps=options.fps, model=options.model, cut=not options.no_cut)
+    print(found.samples, *(f"{peak:.2f}" for peak in found.peaks))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,192 @@
+"""The measuring itself: what is broken turns a gate red before anything is timed; rows are kept and reported."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bestshot_trt.errors import BestshotError
+from bestshot_trt.speed import seed
+from bestshot_trt.speed.timing import Pairs, paired, process, summarise
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(REPOSITORY))
+
+from bench import gates, inputs, report, rows  # noqa: E402
+from bench.cases import CASES  # noqa: E402
+from bench.cases import pick as pick_case  # noqa: E402
+from bench.cases import score as score_case  # noqa: E402
+from bench.registry import Red, Request  # noqa: E402
+
+H264 = "-c:v libx264 -preset veryfast -bf 2 -g 25 -pix_fmt yuv420p"
+
+
+def request_for(*takes: Path, folder: Path, runs: int = 1, model: Path | None = None) -> Request:
+    return Request(list(takes), runs, folder, model, 3.0)
+
+
+def test_a_decoder_that_gives_another_picture_is_red(clip: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    take, honest = clip(H264), gates.sampled_frames
+    gates.samples_identical(take, 3.0)
+
+    def shifted(*arguments: Any) -> Any:
+        held = None
+        for sampled in honest(*arguments):
+            yield dataclasses.replace(sampled, frame=held.frame if held else sampled.frame)
+            held = sampled
+
+    monkeypatch.setattr(gates, "sampled_frames", shifted)
+    with pytest.raises(Red, match="differs from that of a full decode"):
+        gates.samples_identical(take, 3.0)
+
+
+@pytest.mark.parametrize("measure", ["laplacian_variance", "colourfulness", "histogram"])
+def test_a_kernel_that_measures_wrongly_is_red(clip: Any, monkeypatch: pytest.MonkeyPatch, measure: str) -> None:
+    import bestshot_kernels.frame_stats as op
+
+    take, honest = clip(H264), op.frame_stats
+    gates.measures_match(take, 3.0)
+
+    def broken(pixels: Any) -> Any:
+        found = honest(pixels)
+        value = getattr(found, measure)
+        return dataclasses.replace(found, **{measure: (value * 2 if measure == "histogram" else value * 1.01)})
+
+    monkeypatch.setattr(op, "frame_stats", broken)
+    with pytest.raises(Red, match="differ"):
+        gates.measures_match(take, 3.0)
+
+
+def test_a_red_gate_is_a_row_without_figures(clip: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def red(*_: Any) -> None:
+        raise Red("the picture differs")
+
+    monkeypatch.setattr(gates, "samples_identical", red)
+    (row,) = CASES["decode"].rows(request_for(clip(H264), folder=tmp_path))
+    assert row == {"case": "decode", "input": clip(H264).name, "red": "the picture differs"}
+
+
+def test_score_compares_with_the_recipe_on_the_same_take(clip: Any, tmp_path: Path) -> None:
+    (row,) = CASES["score"].rows(request_for(clip(H264), folder=tmp_path))
+    assert "red" not in row
+    assert row["ours"]["runs"] == row["baseline"]["runs"] == 1
+    assert row["speedup"]["median"] == pytest.approx(row["baseline"]["median"] / row["ours"]["median"])
+
+
+def test_score_is_red_when_samples_are_missing(clip: Any, tmp_path: Path) -> None:
+    take = clip(H264)
+    seed.seed_recipe(take, tmp_path, cut=False)
+    import bestshot_trt as bt
+    from bestshot_trt.config import AnalyzeConfig, Config
+    from bestshot_trt.track import write_track
+
+    write_track(bt.analyze(take, Config(analyze=AnalyzeConfig(model="none", fps=1.0))), tmp_path / "few.parquet")
+    with pytest.raises(Red, match="4 samples, but the recipe has 12"):
+        score_case._same_count(tmp_path / "few.parquet", tmp_path / "frames")
+
+
+def test_the_recipe_samples_measures_and_cuts(clip: Any, tmp_path: Path) -> None:
+    found = seed.seed_recipe(clip(H264, seconds=8), tmp_path)
+    assert found.samples == len(found.sharpness) == 24
+    assert min(found.sharpness) > 0
+    assert len(list(tmp_path.glob("out_*.mp4"))) == len(found.peaks) >= 1
+
+
+def test_the_recipe_embeds_with_a_model(clip: Any, tiny_model: Any, tmp_path: Path) -> None:
+    found = seed.seed_recipe(clip(H264), tmp_path, model=tiny_model.path, cut=False)
+    assert found.peaks
+
+
+def test_made_tracks_have_what_their_gate_asks_for() -> None:
+    track = pick_case.made_track(0.2, 64)
+    assert pick_case._gate(track) == 5
+    assert np.linalg.norm(track.embedding, axis=1) == pytest.approx(1, abs=1e-5)
+
+
+def test_inputs_are_made_as_named(tmp_path: Path) -> None:
+    import av
+
+    with av.open(str(inputs.resolve("made:hevc:720p:1:gop=10:b=2", tmp_path))) as container:
+        stream = container.streams.video[0]
+        assert (stream.codec_context.name, stream.width, stream.height) == ("hevc", 1280, 720)
+    with pytest.raises(ValueError, match="need one of h264"):
+        inputs.resolve("made:cinepak:720p:1", tmp_path)
+
+
+def test_a_loop_is_as_long_as_asked(clip: Any, tmp_path: Path) -> None:
+    from bestshot_trt.decode import probe
+
+    assert float(probe(inputs.resolve(f"loop:{clip(H264)}:10", tmp_path)).duration_claim or 0) == pytest.approx(
+        10, abs=0.2
+    )
+
+
+def test_runs_take_turns_and_ratios_are_taken_run_by_run() -> None:
+    order: list[str] = []
+
+    def side(name: str, seconds: list[float]) -> Any:
+        values = iter(seconds)
+
+        def run() -> float:
+            order.append(name)
+            return next(values)
+
+        return run
+
+    pairs = paired(side("ours", [9, 1, 2, 4]), side("seed", [9, 3, 8, 4]), 3)
+    assert order == ["ours", "seed"] * 4
+    assert pairs == Pairs((1, 2, 4), (3, 8, 4))
+    assert (pairs.speedup.median, pairs.speedup.runs) == (3, 3)
+
+
+def test_nothing_timed_has_no_summary() -> None:
+    with pytest.raises(ValueError, match="at least one run"):
+        summarise([])
+
+
+def test_a_failing_process_is_an_error_with_its_last_words() -> None:
+    with pytest.raises(BestshotError, match=r"ended with 3: no luck"):
+        process([sys.executable, "-c", "import sys; print('no luck', file=sys.stderr); sys.exit(3)"])
+
+
+def test_the_report_shows_the_newest_row_of_each_setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rows, "RESULTS", tmp_path)
+    monkeypatch.setattr(report, "RESULTS", tmp_path)
+    environment = {"cpu": "A <CPU>", "cores": 2, "commit": "abc"}
+    figures = {"median": 1.0, "p20": 0.9, "p80": 1.1, "runs": 3}
+    row = {"case": "score", "input": "a<b>.mp4", "settings": {"fps": 3}, "unit": "s", "ours": figures}
+    old = rows.save([{**row, "speedup": {**figures, "median": 2.0}}], environment, "score")
+    old.rename(old.with_name("2000-01-01-000000-abc-score.json"))
+    rows.save([{**row, "speedup": {**figures, "median": 3.0}}], environment, "score")
+    markdown, page = (path.read_text() for path in report.write())
+    assert "3.00x" in markdown
+    assert "2.00x" not in markdown
+    assert "a&lt;b&gt;.mp4" in page
+    assert "a<b>" not in page
+
+
+def test_kept_rows_name_machine_commit_and_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rows, "RESULTS", tmp_path)
+    path = rows.save([{"case": "start"}], {"cpu": "Fast CPU (R)", "commit": "abc"}, "start")
+    assert path.parent.name == "fast-cpu-r"
+    assert json.loads(path.read_text())["environment"].keys() == {"cpu", "commit", "time"}
+
+
+def test_the_quick_test_says_what_limits_and_what_the_recipe_gives(
+    clip: Any, capfd: pytest.CaptureFixture[str]
+) -> None:
+    from bestshot_trt.cli.app import app
+
+    take = clip(H264)
+    app(["bench", str(take), "--model", "none", "--json", "-q"], standalone_mode=False)
+    speed = json.loads(capfd.readouterr().out)
+    assert speed["footage_s"] == 4
+    assert speed["limit"] == max(speed["stages"], key=lambda stage: stage["seconds"])["name"]
+    assert speed["times_real_time"] == pytest.approx(4 / speed["whole_s"])
+    assert speed["speedup"]["runs"] == 3
