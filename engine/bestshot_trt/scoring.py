@@ -85,22 +85,42 @@ def score(
     Raises:
         ValueError: lengths differ, or a value is out of its range or not finite.
     """
+    parts = terms(sharpness, exposure_penalty, aesthetic, prompt_similarity, weights=weights, mode=mode)
+    total: Series = np.sum([*parts.values()], axis=0)
+    return total
+
+
+def terms(
+    sharpness: npt.ArrayLike,
+    exposure_penalty: npt.ArrayLike,
+    aesthetic: npt.ArrayLike,
+    prompt_similarity: npt.ArrayLike | None = None,
+    *,
+    weights: Weights | None = None,
+    mode: str = "track",
+) -> dict[str, Series]:
+    """What each measure adds to the score: arguments, shapes and errors as for `score`, whose sum they are.
+
+    Returns:
+        ``aesthetic``, ``sharpness``, ``exposure`` (0 or less with a weight above 0) and, where there is one,
+        ``prompt``; float64 (n,) each.
+    """
     weights = weights or Weights()
     sharp = _series("sharpness", sharpness)
     if (sharp < 0).any():
         raise ValueError("sharpness holds a value below 0; a variance cannot be")
     exposure = _series("exposure_penalty", exposure_penalty, len(sharp))
     beauty = _series("aesthetic", aesthetic, len(sharp))
-    total = (
-        weights.aesthetic * normalize(beauty, mode)
-        + weights.sharpness * normalize(np.log1p(sharp), mode)
-        - weights.exposure * exposure
-    )
+    parts = {
+        "aesthetic": weights.aesthetic * normalize(beauty, mode),
+        "sharpness": weights.sharpness * normalize(np.log1p(sharp), mode),
+        "exposure": -weights.exposure * exposure,
+    }
     if prompt_similarity is None or np.isnan(np.asarray(prompt_similarity, dtype=np.float64)).all():
-        return total
+        return parts
     prompt = _series("prompt_similarity", prompt_similarity, len(sharp))
     weight = PROMPT_WEIGHT if weights.prompt is None else weights.prompt
-    return total + weight * normalize(prompt, mode)
+    return parts | {"prompt": weight * normalize(prompt, mode)}
 
 
 def prompt_similarity(

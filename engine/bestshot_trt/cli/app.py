@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
 from . import bench as benching
-from . import models
+from . import models, showing
 from . import options as o
 from . import search as searching
 from .exits import put, reported, say
-
-if TYPE_CHECKING:
-    from ..config import Config
+from .given import analysis as _analysis
+from .given import pick as _pick
+from .given import settings as _settings
 
 app = typer.Typer(
     name="bestshot-trt",
@@ -44,16 +44,6 @@ def _main(
     ] = False,
 ) -> None:
     pass
-
-
-def _settings(preset: str | None, file: Path | None, **sections: dict[str, Any]) -> Config:
-    from ..settings import load
-
-    given = {
-        section: {key: value for key, value in values.items() if value not in (None, [])}
-        for section, values in sections.items()
-    }
-    return load(preset=preset, file=file, options=given)
 
 
 @app.command()
@@ -110,33 +100,6 @@ def run(
         print_moments(document, as_json=json)
         remark(document, quiet=quiet, verbose=verbose)
         _tell_where(folder, quiet=quiet or json)
-
-
-def _analysis(
-    fps: float | None,
-    score_height: int | None,
-    model: str | None,
-    precision: str | None,
-    framing: str | None,
-    backend: str | None,
-) -> dict[str, Any]:
-    return dict(locals())
-
-
-def _pick(
-    prompt: list[str] | None,
-    avoid: list[str] | None,
-    weights: str | None,
-    normalize: str | None,
-    window: float | None,
-    min_gap: float | None,
-    top: int | None,
-    diversity: float | None,
-    pre: float | None,
-    post: float | None,
-    clip_length: str | None,
-) -> dict[str, Any]:
-    return dict(locals())
 
 
 def _tell_where(folder: Path, *, quiet: bool) -> None:
@@ -264,6 +227,7 @@ def export(
 
 app.command(name="search")(searching.search)
 app.command(name="bench")(benching.bench)
+app.command(name="show")(showing.show)
 app.add_typer(models.app, name="models")
 
 

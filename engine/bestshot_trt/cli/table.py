@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,12 +43,17 @@ def print_moments(document: MomentsDocument, *, as_json: bool) -> None:
     table = [_COLUMNS, *rows]
     if all(moment.measures.prompt_similarity is None for moment in document.moments):
         table = [row[:-2] + row[-1:] for row in table]
+    _put_lines(aligned(table))
+
+
+def aligned(table: Sequence[Sequence[str]]) -> list[str]:
+    """The rows as lines: every column to the right, the last one to the left."""
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     lines = []
     for row in table:
         cells = [f"{cell:>{width}}" for cell, width in zip(row[:-1], widths, strict=False)]
         lines.append("  ".join([*cells, row[-1]]).rstrip())
-    _put_lines(lines)
+    return lines
 
 
 def _put_lines(lines: list[str]) -> None:
