@@ -8,6 +8,7 @@ import math
 import os
 import platform
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path, PurePosixPath
@@ -245,7 +246,7 @@ class MomentsDocument:
     machine: Machine
     decode: Decode
     moments: tuple[Moment, ...]
-    rejected: tuple[Rejection, ...]
+    rejected: Sequence[Rejection]
 
     def to_json(self) -> str:
         """The document as strict JSON, with its schema and version.

@@ -2,7 +2,7 @@
 
 A document is one JSON object: ``schema`` (a name) and ``version`` (an integer), then the fields of
 the dataclass. Types understood: str, int, float, bool, Fraction (as ``"30000/1001"``), ``X | None``,
-``tuple[X, ...]``, ``dict[str, X]``, ``Any``, and dataclasses of these. Unknown fields are ignored.
+``tuple[X, ...]`` or ``Sequence[X]``, ``dict[str, X]``, ``Any``, and dataclasses of these. Unknown fields are ignored.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import re
 import reprlib
 import types
 import typing
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any, NoReturn, TypeVar
 
@@ -36,6 +37,8 @@ def _plain(value: Any) -> Any:
         return f"{value.numerator}/{value.denominator}"
     if isinstance(value, np.generic):
         return value.item()
+    if isinstance(value, Sequence):
+        return list(value)
     raise TypeError(f"a {type(value).__name__} has no form in JSON")
 
 
@@ -95,7 +98,7 @@ def _read_record(kind: Any, value: Any, where: str) -> Any:
 def _read_container(hint: Any, value: Any, where: str) -> Any:
     inner = typing.get_args(hint)
     origin = typing.get_origin(hint)
-    if origin is tuple:
+    if origin in (tuple, Sequence):
         if not isinstance(value, list):
             _misfit(where, value, "a list")
         return tuple(_read(inner[0], item, f"{where}[{i}]") for i, item in enumerate(value))

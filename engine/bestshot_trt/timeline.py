@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import bisect
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -36,12 +37,41 @@ class Pick:
     end: float
 
 
+class Rejections(Sequence[Rejection]):
+    """Rejections that are put into words when they are read: a long take has tens of thousands, and a pick needs none.
+
+    Equal to any sequence of the same rejections; pickles and copies as a tuple.
+    """
+
+    def __init__(self, made: Callable[[int], Rejection], count: int) -> None:
+        self._made, self._count = made, count
+
+    def __len__(self) -> int:
+        return self._count
+
+    @overload
+    def __getitem__(self, index: int) -> Rejection: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Rejection, ...]: ...
+    def __getitem__(self, index: int | slice) -> Rejection | tuple[Rejection, ...]:
+        place = range(self._count)[index]
+        return self._made(place) if isinstance(place, int) else tuple(map(self._made, place))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and tuple(self) == tuple(other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return tuple, (tuple(self),)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Selection:
     """What `select` chose: picks by rank, and every other peak, both in descending smoothed score."""
 
     picks: tuple[Pick, ...]
-    rejections: tuple[Rejection, ...]
+    rejections: Sequence[Rejection]
 
 
 def _series(times: npt.ArrayLike, values: npt.ArrayLike) -> tuple[Series, Series]:
@@ -165,23 +195,29 @@ class _Refusal(NamedTuple):
     detail: str
 
 
-def _keep_apart(times: Series, order: list[int], min_gap: float) -> tuple[list[int], dict[int, _Refusal]]:
-    """Greedily keep the peaks of ``order`` that are ``min_gap`` from every kept one."""
+def _keep_apart(times: Series, order: list[int], min_gap: float) -> tuple[list[int], dict[int, float]]:
+    """Greedily keep the peaks of ``order`` that are ``min_gap`` from every kept one.
+
+    Returns the kept ones, and of every other the time of the kept one nearest to it then, the earlier of two.
+    """
     kept: list[int] = []
-    kept_times: list[float] = []
-    refused: dict[int, _Refusal] = {}
+    kept_times = [-math.inf, math.inf]
+    crowded: dict[int, float] = {}
+    least = min_gap - TIME_TOLERANCE
     for index, time in zip(order, times[order].tolist(), strict=True):
         place = bisect.bisect(kept_times, time)
-        near = min(kept_times[max(0, place - 1) : place + 1], key=lambda t: abs(t - time), default=math.inf)
-        gap = abs(near - time)
-        if gap >= min_gap - TIME_TOLERANCE:
+        before, after = kept_times[place - 1], kept_times[place]
+        if time - before >= least and after - time >= least:
             kept_times.insert(place, time)
             kept.append(index)
         else:
-            refused[index] = _Refusal(
-                "min_gap", f"{gap:.3f} s from the better peak at {near:.3f} s; the least gap is {min_gap:g} s"
-            )
-    return kept, refused
+            crowded[index] = before if time - before <= after - time else after
+    return kept, crowded
+
+
+def _too_near(time: float, near: float, min_gap: float) -> _Refusal:
+    gap = abs(near - time)
+    return _Refusal("min_gap", f"{gap:.3f} s from the better peak at {near:.3f} s; the least gap is {min_gap:g} s")
 
 
 def _unit(vector: npt.NDArray[np.floating]) -> Series:
@@ -349,15 +385,13 @@ def select(
     take = _Take(grid, series, float(duration), float(np.median(series)), step)
     apart, crowded = _keep_apart(grid, order, config.min_gap)
     picks, refused = _choose(take, apart, embedding, config)
-    refused |= crowded
-    rejections = (
-        Rejection(
-            peak_s=float(grid[i]),
-            score_smooth=float(series[i]),
-            reason=refused[i].reason,
-            detail=refused[i].detail,
-        )
-        for i in order
-        if i in refused
-    )
-    return Selection(picks=tuple(picks), rejections=tuple(rejections))
+    picked = {pick.index for pick in picks}
+    others = [index for index in order if index not in picked]
+
+    def rejection(place: int) -> Rejection:
+        index = others[place]
+        time = float(grid[index])
+        why = refused.get(index) or _too_near(time, crowded[index], config.min_gap)
+        return Rejection(peak_s=time, score_smooth=float(series[index]), reason=why.reason, detail=why.detail)
+
+    return Selection(picks=tuple(picks), rejections=Rejections(rejection, len(others)))
