@@ -7,10 +7,10 @@ import numpy.typing as npt
 
 FRACTION_BITS = 16
 
-_LUMA_WEIGHTS = {"bt601": (0.299, 0.114), "bt709": (0.2126, 0.0722), "bt2020": (0.2627, 0.0593)}
+LUMA_WEIGHTS = {"bt601": (0.299, 0.114), "bt709": (0.2126, 0.0722), "bt2020": (0.2627, 0.0593)}
 """Weights of red and of blue in luma: ITU-R BT.601, BT.709, BT.2020 (non-constant luminance)."""
 
-MATRICES = (*_LUMA_WEIGHTS, "rgb")
+MATRICES = (*LUMA_WEIGHTS, "rgb")
 
 
 def to_signal(matrix: str, full_range: bool) -> npt.NDArray[np.float64]:
@@ -26,7 +26,7 @@ def to_signal(matrix: str, full_range: bool) -> npt.NDArray[np.float64]:
     black, luma, chroma = (0.0, 255.0, 255.0) if full_range else (16.0, 219.0, 224.0)
     if matrix == "rgb":
         return np.hstack([np.eye(3) / luma, np.full((3, 1), -black / luma)])
-    red, blue = _LUMA_WEIGHTS[matrix]
+    red, blue = LUMA_WEIGHTS[matrix]
     green = 1 - red - blue
     cr, cb = 2 * (1 - red), 2 * (1 - blue)
     linear = np.array([[1, 0, cr], [1, -cb * blue / green, -cr * red / green], [1, cb, 0]])
