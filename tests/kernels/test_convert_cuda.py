@@ -185,3 +185,22 @@ def test_on_a_gpu_it_is_the_same(gpu_or_skip, rotation):
     np.testing.assert_array_equal(found, ycbcr.turned(ycbcr.to_rgb(codes, "bt709", False), rotation))
     toned = gpu_or_skip.asnumpy(cuda.tone_map(gpu_or_skip.asarray(wide), "pq", rotation=rotation))
     assert_within_one_code(toned, ycbcr.turned(reference.tone_map(wide, "pq"), rotation))
+
+
+@pytest.mark.parametrize("matrix", ["bt601", "bt709", "bt2020"])
+def test_rgb_by_another_matrix_is_as_its_own_would_have_made_it(matrix):
+    # Moderate colours, so that neither matrix cuts anything off.
+    codes = (noise(2, 20, 30) // 4 + 96).astype(np.uint8)
+    found = ycbcr.recode(ycbcr.to_rgb(codes, "bt601", True), "bt601", matrix)
+    # Rounded twice.
+    assert np.abs(found.astype(int) - ycbcr.to_rgb(codes, matrix, True)).max() <= 2
+    greys = np.broadcast_to(np.arange(256, dtype=np.uint8)[None, :, None, None], (1, 256, 1, 3))
+    np.testing.assert_array_equal(ycbcr.recode(greys, "bt601", matrix), greys)
+
+
+@each_order
+@each_rotation
+def test_recoding_on_the_device_is_the_references(on_cpu, rotation, reverse):
+    pictures = noise(2, 33, 71)
+    found = cuda.queue_recode(pictures, "bt601", "bt709", rotation, on_cpu("convert", reverse=reverse))
+    np.testing.assert_array_equal(found, ycbcr.turned(ycbcr.recode(pictures, "bt601", "bt709"), rotation))

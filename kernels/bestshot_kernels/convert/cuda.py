@@ -54,6 +54,12 @@ def queue_rgb(
     return _queue(codes, "convert_hdr_8", rotation, (int(transfer == "hlg"), hdr), runner)
 
 
+def queue_recode(rgb: Any, made_with: str, matrix: str, rotation: int, runner: Runner) -> Any:
+    """`recode` of contiguous pictures on the runner's device."""
+    weights = runner.upload(ycbcr.recode_weights(made_with, matrix))
+    return _queue(rgb, "convert_sdr", rotation, (weights,), runner)
+
+
 def queue_tone_map(rgb16: Any, transfer: str, peak_nits: float, rotation: int, runner: Runner) -> Any:
     """`tone_map` of contiguous pictures on the runner's device."""
     hdr = runner.upload(_hdr(np.hstack([np.eye(3) / 65535, np.zeros((3, 1))]), peak_nits))
@@ -102,6 +108,32 @@ def to_rgb(
     ycbcr.to_signal(matrix, full_range)
     pictures = device_pictures(codes, np.uint8, "codes")
     return queue_rgb(pictures, matrix, full_range, rotation, transfer, peak_nits, CupyRunner("convert"))
+
+
+def recode(rgb: Any, made_with: str, matrix: str, *, rotation: int = 0) -> Any:
+    """R'G'B' pictures that were made with one matrix, upright and as another would have made them.
+
+    What DALI hands out was made with BT.601, whatever the stream says. Does not wait for the device.
+
+    Args:
+        rgb: uint8 R'G'B' of shape (n, h, w, 3), as the samples of `to_rgb`.
+        made_with: the matrix it was made with: ``bt601``, ``bt709`` or ``bt2020``.
+        matrix: the one it should have been made with.
+        rotation: as for `to_rgb`.
+
+    Returns:
+        As `to_rgb`; ``rgb`` itself where there is nothing to do.
+
+    Raises:
+        ValueError: as `to_rgb`.
+        ModuleNotFoundError: CuPy is not installed.
+    """
+    _check("sdr", _TRANSFERS, curves.LEAST_PEAK_NITS, rotation)
+    ycbcr.recode_weights(made_with, matrix)
+    pictures = device_pictures(rgb, np.uint8, "rgb")
+    if made_with == matrix and not rotation:
+        return pictures
+    return queue_recode(pictures, made_with, matrix, rotation, CupyRunner("convert"))
 
 
 def tone_map(rgb16: Any, transfer: str, *, peak_nits: float = 1000.0, rotation: int = 0) -> Any:

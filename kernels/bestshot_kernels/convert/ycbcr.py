@@ -41,13 +41,32 @@ def fixed_weights(matrix: str, full_range: bool) -> npt.NDArray[np.int32]:
     return np.rint(scaled).astype(np.int32)
 
 
+def recode_weights(made_with: str, matrix: str) -> npt.NDArray[np.int32]:
+    """(3, 4): 8-bit R'G'B' that was made with one matrix to that of another, in the fixed point of `fixed_weights`.
+
+    It cannot bring back what was cut off at 0 and 255.
+    """
+    product = to_signal(matrix, True)[:, :3] @ np.linalg.inv(to_signal(made_with, True)[:, :3])
+    offset = np.full((3, 1), 0.5)
+    return np.asarray(np.rint(np.hstack([product, offset]) * (1 << FRACTION_BITS)), np.int32)
+
+
+def recode(rgb: npt.NDArray[np.uint8], made_with: str, matrix: str) -> npt.NDArray[np.uint8]:
+    """uint8 R'G'B' (n, h, w, 3) that was made with the matrix ``made_with``, as ``matrix`` would have made it."""
+    return _weighted(rgb, recode_weights(made_with, matrix))
+
+
 def to_rgb(codes: npt.NDArray[np.uint8], matrix: str, full_range: bool) -> npt.NDArray[np.uint8]:
     """uint8 codes (n, h, w, 3) to uint8 R'G'B' (n, h, w, 3), rounded and clipped.
 
     In fixed point, within 0.501 of the real value: it rounds as that does but for ties.
     """
-    weights = fixed_weights(matrix, full_range).astype(np.int64)
-    rgb = (codes @ weights[:, :3].T + weights[:, 3]) >> FRACTION_BITS
+    return _weighted(codes, fixed_weights(matrix, full_range))
+
+
+def _weighted(codes: npt.NDArray[np.uint8], weights: npt.NDArray[np.int32]) -> npt.NDArray[np.uint8]:
+    wide = weights.astype(np.int64)
+    rgb = (codes @ wide[:, :3].T + wide[:, 3]) >> FRACTION_BITS
     return np.asarray(np.clip(rgb, 0, 255), np.uint8)
 
 
