@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ._version import __version__
 
 if TYPE_CHECKING:
-    from .config import AnalyzeConfig, Config, ExportConfig, PickConfig, Weights
+    from .config import AnalyzeConfig, Config, ExportConfig, FramesConfig, PickConfig, Weights
     from .errors import (
         BackendUnavailable,
         BestshotError,
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from .moments import Moment, MomentsDocument, Rejection
     from .pipeline import analyze, export, pick, run
     from .search import search
+    from .stills import export_stills
     from .track import Track, read_track, write_track
 
 __all__ = [
@@ -39,6 +40,7 @@ __all__ = [
     "EngineMismatch",
     "ExportConfig",
     "ExportError",
+    "FramesConfig",
     "InputError",
     "ModelUnavailable",
     "Moment",
@@ -50,6 +52,7 @@ __all__ = [
     "__version__",
     "analyze",
     "export",
+    "export_stills",
     "pick",
     "read_track",
     "run",
@@ -58,7 +61,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "config": ("AnalyzeConfig", "Config", "ExportConfig", "PickConfig", "Weights"),
+    "config": ("AnalyzeConfig", "Config", "ExportConfig", "FramesConfig", "PickConfig", "Weights"),
     "errors": (
         "BackendUnavailable",
         "BestshotError",
@@ -72,6 +75,7 @@ _HOMES = {
     "moments": ("Moment", "MomentsDocument", "Rejection"),
     "pipeline": ("analyze", "export", "pick", "run"),
     "search": ("search",),
+    "stills": ("export_stills",),
     "track": ("Track", "read_track", "write_track"),
 }
 

@@ -203,9 +203,21 @@ class ExportConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class FramesConfig:
+    """What `frames` writes: stills."""
+
+    format: str = _setting("jpeg", "what stills are written as", choices=("jpeg", "png", "avif"))
+    quality: int = _setting(95, "quality of JPEG and AVIF stills; PNG loses nothing", low=1, high=100)
+
+    def __post_init__(self) -> None:
+        _check(self)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Config:
     """All settings of one run."""
 
     analyze: AnalyzeConfig = field(default_factory=AnalyzeConfig)
     pick: PickConfig = field(default_factory=PickConfig)
     export: ExportConfig = field(default_factory=ExportConfig)
+    frames: FramesConfig = field(default_factory=FramesConfig)

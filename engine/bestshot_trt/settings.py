@@ -14,13 +14,18 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from .config import AnalyzeConfig, Config, ExportConfig, PickConfig, Weights
+from .config import AnalyzeConfig, Config, ExportConfig, FramesConfig, PickConfig, Weights
 from .errors import ConfigError, InputError, shown
 from .files import check_regular
 
 Layer = Mapping[str, Any]
 
-_SECTIONS: dict[str, Any] = {"analyze": AnalyzeConfig, "pick": PickConfig, "export": ExportConfig}
+_SECTIONS: dict[str, Any] = {
+    "analyze": AnalyzeConfig,
+    "pick": PickConfig,
+    "export": ExportConfig,
+    "frames": FramesConfig,
+}
 
 
 def preset_names() -> list[str]:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from . import bench as benching
-from . import models, showing
+from . import frames, models, showing
 from . import options as o
 from . import search as searching
 from .exits import put, reported, say
@@ -228,6 +228,7 @@ def export(
 app.command(name="search")(searching.search)
 app.command(name="bench")(benching.bench)
 app.command(name="show")(showing.show)
+app.command(name="frames")(frames.frames)
 app.add_typer(models.app, name="models")
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ..config import AnalyzeConfig, ExportConfig, PickConfig, describe_bounds
+from ..config import AnalyzeConfig, ExportConfig, FramesConfig, PickConfig, describe_bounds
 from ..config import Weights as WeightsConfig
 
 ANALYSIS = "Analysis"
@@ -125,12 +125,17 @@ CutLists = Annotated[
     ),
 ]
 
+Format = Annotated[str | None, _of(FramesConfig, "format", "--format", panel=OUTPUT)]
+Quality = Annotated[int | None, _of(FramesConfig, "quality", "--quality", panel=OUTPUT)]
+
 ConfigFile = Annotated[
     Path | None,
     typer.Option(
         "--config",
         metavar="FILE.toml",
-        help=_help("Settings in TOML: [analyze], [pick], [export]; an option beats them, they beat a preset."),
+        help=_help(
+            "Settings in TOML: [analyze], [pick], [export], [frames]; an option beats them, they beat a preset."
+        ),
         show_default=False,
         rich_help_panel=SETTINGS,
     ),
@@ -156,6 +161,16 @@ RunFolder = Annotated[
         "--output",
         metavar="DIR",
         help=_help("Where results go [default: bestshot/NAME, after the take]"),
+        rich_help_panel=OUTPUT,
+    ),
+]
+FramesFolder = Annotated[
+    Path | None,
+    typer.Option(
+        "-o",
+        "--output",
+        metavar="DIR",
+        help=_help("Where stills go; those of several takes, to DIR/TAKE [default: frames, beside each]"),
         rich_help_panel=OUTPUT,
     ),
 ]

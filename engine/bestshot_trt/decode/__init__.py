@@ -10,8 +10,19 @@ from ._open import open_container, stream_of
 from ._picture import ScorePicture
 from ._probe import probe
 from ._pyav import PyAVDecoder
+from ._still import StillPicture, progressive
 
-__all__ = ["Decoder", "PyAVDecoder", "ScorePicture", "frames_between", "open_container", "probe", "stream_of"]
+__all__ = [
+    "Decoder",
+    "PyAVDecoder",
+    "ScorePicture",
+    "StillPicture",
+    "frames_between",
+    "open_container",
+    "probe",
+    "progressive",
+    "stream_of",
+]
 
 
 class Decoder(Protocol):
