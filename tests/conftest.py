@@ -33,6 +33,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def no_models(tmp_path_factory: pytest.TempPathFactory) -> None:
     """No test sees this user's models, and none asks the hub for one."""
     os.environ["BESTSHOT_MODELS"] = str(tmp_path_factory.mktemp("no-models"))
+    os.environ["BESTSHOT_ENGINES"] = str(tmp_path_factory.mktemp("no-engines"))
     os.environ["HF_HUB_OFFLINE"] = "1"
 
 
@@ -66,6 +67,15 @@ def helper(name: str) -> ModuleType:
 def zoo() -> ModuleType:
     """``model_zoo.py`` beside this file: makes models on the spot."""
     return helper("model_zoo")
+
+
+@pytest.fixture
+def trt_on_cpu(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModuleType:
+    """``trt_on_cpu.py`` beside this file, in the place of CuPy and TensorRT, with an engine cache of its own."""
+    monkeypatch.setenv("BESTSHOT_ENGINES", str(tmp_path / "engines"))
+    module = helper("trt_on_cpu")
+    module.install(monkeypatch)
+    return module
 
 
 @pytest.fixture(scope="session")

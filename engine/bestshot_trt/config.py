@@ -105,9 +105,10 @@ class AnalyzeConfig:
         "auto for one that is here or can be pulled, or none for the stand-in",
     )
     precision: str = _setting(
-        "fp32",
-        "arithmetic of the CLIP model; int8 only where models verify found it close enough",
-        choices=("fp32", "fp16", "int8"),
+        "auto",
+        "arithmetic of the CLIP model; auto is fp32 on the CPU and fp16 for TensorRT; "
+        "int8 on the CPU, where models verify found it close enough",
+        choices=("auto", "fp32", "fp16", "int8"),
     )
     framing: str = _setting(
         "crop",

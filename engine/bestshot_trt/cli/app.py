@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from . import bench as benching
+from . import build as building
 from . import frames, models, showing
 from . import options as o
 from . import search as searching
@@ -226,6 +227,7 @@ def export(
 
 
 app.command(name="search")(searching.search)
+app.command(name="build")(building.build)
 app.command(name="bench")(benching.bench)
 app.command(name="show")(showing.show)
 app.command(name="frames")(frames.frames)

@@ -167,7 +167,7 @@ def verify(
         from .model_tables import print_verdict
         from .progress import Meter
 
-        folder = _find(model)
+        folder = find_folder(model)
         with Meter(quiet=quiet) as progress:
             pictures = None if frames is None else _views(frames, folder.card.size, progress)
             folder = _with_precisions(folder, ["int8"] if int8 else [], progress)
@@ -193,11 +193,15 @@ def path(
     with reported(verbose=verbose):
         from ..embed.models import models_folder
 
-        put(f"{models_folder() if name is None else _find(name).path}\n")
+        put(f"{models_folder() if name is None else find_folder(name).path}\n")
 
 
-def _find(name: str) -> ModelFolder:
-    """The model in the folder ``name``, or the one called so that is here; nothing is fetched."""
+def find_folder(name: str) -> ModelFolder:
+    """The model in the folder ``name``, or the one called so that is here; nothing is fetched.
+
+    Raises:
+        ModelUnavailable: there is none.
+    """
     from ..embed.models import CARD, find_spec, models_folder, open_folder
     from ..errors import ModelUnavailable, shown
 
@@ -259,23 +263,7 @@ def _head(spec: ModelSpec, given: Path | None, progress: Progress) -> contextlib
 
 def _views(source: Path, size: int, progress: Progress) -> npt.NDArray[np.uint8]:
     """Up to `_FRAMES` frames from all over a take, as a model wants them."""
-    import numpy as np
+    from ..decode import probe, sample_views
+    from ..frames import ModelView
 
-    from ..config import AnalyzeConfig
-    from ..decode import PyAVDecoder, probe
-    from ..errors import DecodeError, shown
-    from ..frames import DecodeReport, ModelView
-
-    info = probe(source)
-    duration = max(1.0, info.duration_claim or _FRAMES)
-    config = AnalyzeConfig(fps=min(AnalyzeConfig.fps, _FRAMES / duration))
-    views: list[npt.NDArray[np.uint8]] = []
-    view = ModelView(size=size, framing="crop")
-    for batch in PyAVDecoder().batches(info, config, DecodeReport(), view):
-        views += [] if batch.views is None else [picture.copy() for picture in batch.views]
-        progress("read frames", float(batch.times[-1]), info.duration_claim)
-        if len(views) >= _FRAMES:
-            break
-    if not views:
-        raise DecodeError(f"{shown(source)}: no frame of it can be decoded; give another take with --frames")
-    return np.stack(views[:_FRAMES])
+    return sample_views(probe(source), ModelView(size=size, framing="crop"), _FRAMES, progress)[0]

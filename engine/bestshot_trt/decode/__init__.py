@@ -11,6 +11,7 @@ from ._picture import ScorePicture
 from ._probe import probe
 from ._pyav import PyAVDecoder
 from ._still import StillPicture, progressive
+from ._views import sample_views
 
 __all__ = [
     "Decoder",
@@ -21,6 +22,7 @@ __all__ = [
     "open_container",
     "probe",
     "progressive",
+    "sample_views",
     "stream_of",
 ]
 

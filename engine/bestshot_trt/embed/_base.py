@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -10,6 +11,7 @@ import numpy.typing as npt
 
 from ..frames import FrameBatch, Later, ModelView
 from ..moments import ClipModel
+from .models import ModelFolder
 
 
 @dataclass(frozen=True)
@@ -50,3 +52,26 @@ class Embedder(Protocol):
             MemoryError: not enough memory for so many pictures; nothing is queued, and fewer may do.
         """
         ...
+
+
+def clip_model(folder: ModelFolder, precision: str, framing: str) -> ClipModel:
+    """What outputs say of the model in ``folder``."""
+    card = folder.card
+    return ClipModel(
+        name=card.name,
+        pretrained=card.pretrained,
+        width=card.width,
+        precision=precision,
+        framing=framing,
+        head=card.head.name,
+        digest=card.digest,
+        folder=str(folder.path.absolute()),
+    )
+
+
+def joined(parts: Sequence[Embedded]) -> Embedded:
+    """Batches with aesthetics as one."""
+    if len(parts) == 1:
+        return parts[0]
+    aesthetics = [part.aesthetic for part in parts if part.aesthetic is not None]
+    return Embedded(np.concatenate([part.embedding for part in parts]), np.concatenate(aesthetics))

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import hashlib
-import importlib
-import sys
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,16 +15,13 @@ from .. import records
 from ..errors import BackendUnavailable, ConfigError, ModelUnavailable, shown
 from ..files import check_regular, whole_file, write_text
 from ..moments import PROGRAM, Program
+from ..progress import Progress, silent
+from ._parity import Parity
+from ._target import Target, find_target
 from .models import WEIGHTS_SUFFIX, file_card
 
 SCHEMA = "bestshot-trt/engine"
-VERSION = 1
-BUILDERS = ("tensorrt", "tensorrt_rtx")
-"""Modules that build engines, in the order in which they are looked for."""
-
-_PIP = "pip install tensorrt-cu12 (data centre GPUs) or tensorrt-rtx-cu12 (RTX, L4, L40S)"
-_MAJOR, _MINOR = 75, 76
-"""Numbers of two attributes of a device in CUDA's driver API: its compute capability."""
+VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -32,7 +29,7 @@ class Batches:
     """How many pictures or texts an engine takes at once."""
 
     least: int = 1
-    best: int = 32
+    best: int = 64
     """It is tuned for this many."""
     most: int = 64
 
@@ -46,7 +43,7 @@ class EngineCard:
     """What an engine was built from and for; beside it, as ``<engine>.json``, written last."""
 
     builder: str
-    """Module that built it, of `BUILDERS`."""
+    """Module that built it, of `_target.BUILDERS`."""
     builder_version: str
     architecture: str
     """Of the GPU, as ``sm_89``."""
@@ -59,6 +56,8 @@ class EngineCard:
     """Of the batches, as in `Batches`."""
     best: int
     most: int
+    parity: Parity | None
+    """How close it came to the fp32 graph on real frames; None: not compared yet, so its numbers are not used."""
     created_by: Program
 
 
@@ -78,72 +77,27 @@ def read_engine_card(engine: Path) -> EngineCard:
     return records.loads(EngineCard, path.read_bytes(), SCHEMA, VERSION, shown(path))
 
 
-@dataclass(frozen=True)
-class Target:
-    """A GPU to build for, and the module to build with."""
-
-    trt: Any
-    """The module, of `BUILDERS`."""
-    number: int
-    """Compute capability times ten."""
-    elsewhere: bool
-    """It is another GPU than this machine's first."""
-
-    @property
-    def architecture(self) -> str:
-        """As ``sm_89``."""
-        return f"sm_{self.number}"
-
-    @property
-    def name(self) -> str:
-        """What an engine is tied to, for its file name: ``sm_89.tensorrt_rtx-1.7.1.116``."""
-        return f"{self.architecture}.{self.trt.__name__}-{self.trt.__version__}"
-
-
-def find_target(capability: str | None = None, builder: str | None = None) -> Target:
-    """What to build engines for and with.
-
-    Args:
-        capability: of the GPU, as ``8.9``; this machine's when None. Only ``tensorrt_rtx`` builds for another GPU
-            than is there, or without one.
-        builder: one of `BUILDERS`; the first that is installed when None.
-
-    Raises:
-        BackendUnavailable: TensorRT is missing, or cannot build for that GPU here.
-        ConfigError: a capability that is no number such as 8.9, or an unknown builder.
-    """
-    wanted = None if capability is None else _parsed(capability)
-    trt = _module(builder)
-    here = gpu_capability()
-    wanted = wanted or here
-    is_rtx = trt.__name__ == "tensorrt_rtx"
-    if wanted is None and is_rtx:
-        raise BackendUnavailable(
-            "no NVIDIA GPU is here to build for; name one with --capability, such as 8.9 for an L4"
-        )
-    if wanted is None or (wanted != here and not is_rtx):
-        raise BackendUnavailable(
-            "TensorRT builds an engine only on the GPU it is for; build it there, or use tensorrt-rtx-cu12"
-        )
-    if is_rtx and not hasattr(trt.ComputeCapability, f"SM{wanted}"):
-        known = [name for name in dir(trt.ComputeCapability) if name.startswith("SM")]
-        raise BackendUnavailable(f"{trt.__name__} {trt.__version__} cannot build for sm_{wanted}, only {_list(known)}")
-    return Target(trt, wanted, elsewhere=wanted != here)
-
-
 def build_engine(
-    onnx: Path, engine: Path, *, target: Target | None = None, batches: Batches | None = None
+    onnx: Path,
+    engine: Path,
+    *,
+    target: Target | None = None,
+    batches: Batches | None = None,
+    timings: Path | None = None,
+    progress: Progress = silent,
 ) -> EngineCard:
     """Compile ``onnx``, a graph of a model folder, to ``engine``; file and card are written whole or not at all.
 
     Precision is what the graph's own types say. An engine runs with the version that built it, on the architecture
-    that it was built for.
+    that it was built for. Ctrl-C ends the build at its next step.
 
     Args:
         onnx: a graph with one input, whose first dimension is dynamic.
         engine: where to; its card goes beside it.
         target: this machine's GPU when None, as `find_target` finds it.
         batches: the defaults of `Batches` when None.
+        timings: TensorRT's timing cache, read if it is there and written again; TensorRT-RTX has none.
+        progress: told the steps of TensorRT's outermost phase.
 
     Raises:
         BackendUnavailable: TensorRT is missing or does not start.
@@ -154,7 +108,7 @@ def build_engine(
     target = target or find_target()
     if not onnx.is_file():
         raise ModelUnavailable(f"{shown(onnx)}: no such graph; export or pull the model first")
-    serialised = _Build(target, onnx).run(batches)
+    serialised = _Build(target, onnx, _Monitoring(progress, f"build {onnx.stem}")).run(batches, timings)
     with whole_file(engine) as temporary:
         temporary.write_bytes(serialised)
     weights = onnx.with_name(onnx.name + WEIGHTS_SUFFIX)
@@ -168,60 +122,34 @@ def build_engine(
         least=batches.least,
         best=batches.best,
         most=batches.most,
+        parity=None,
         created_by=PROGRAM,
     )
+    return write_engine_card(engine, card)
+
+
+def write_engine_card(engine: Path, card: EngineCard) -> EngineCard:
+    """Write ``card`` beside ``engine``, whole or not at all.
+
+    Raises:
+        ExportError: it cannot be written.
+    """
     write_text(card_path(engine), records.dumps(card, SCHEMA, VERSION))
     return card
-
-
-def _module(builder: str | None) -> Any:
-    if builder is not None and builder not in BUILDERS:
-        raise ConfigError(f"builder {builder!r}; it must be one of {', '.join(BUILDERS)}")
-    for name in (builder,) if builder else BUILDERS:
-        with contextlib.suppress(ImportError, OSError):
-            module = importlib.import_module(name)
-            # A folder of that name without a package in it imports too.
-            if hasattr(module, "Builder"):
-                return module
-    raise BackendUnavailable(f"{builder or 'TensorRT'} is not installed, or its libraries do not load; {_PIP}")
-
-
-def _list(names: list[str]) -> str:
-    return ", ".join(f"sm_{number}" for number in sorted(int(name.removeprefix("SM")) for name in names))
-
-
-def _parsed(capability: str) -> int:
-    major, dot, minor = capability.partition(".")
-    if not (dot and major.isdecimal() and minor.isdecimal() and len(minor) == 1):
-        raise ConfigError(f"capability {capability!r}; it must be a number such as 8.9")
-    return int(major + minor)
-
-
-def gpu_capability() -> int | None:
-    """Compute capability, times ten, of this machine's first NVIDIA GPU; None without one. Starts no context."""
-    try:
-        cuda = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
-    except OSError:
-        return None
-    device, major, minor = ctypes.c_int(), ctypes.c_int(), ctypes.c_int()
-    if cuda.cuInit(0) or cuda.cuDeviceGet(ctypes.byref(device), 0):
-        return None
-    cuda.cuDeviceGetAttribute(ctypes.byref(major), _MAJOR, device)
-    cuda.cuDeviceGetAttribute(ctypes.byref(minor), _MINOR, device)
-    return major.value * 10 + minor.value
 
 
 class _Build:
     """One graph on its way through TensorRT."""
 
-    def __init__(self, target: Target, onnx: Path) -> None:
+    def __init__(self, target: Target, onnx: Path, monitoring: _Monitoring) -> None:
         self._target = target
+        self._monitoring = monitoring
         self._trt = target.trt
         self._onnx = onnx
         self._complaints: list[str] = []
-        self._logger = _logger(self._trt, self._complaints)
+        self._logger = quiet_logger(self._trt, self._complaints)
 
-    def run(self, batches: Batches) -> bytes:
+    def run(self, batches: Batches, timings: Path | None) -> bytes:
         builder = self._builder()
         network = builder.create_network(self._flags())
         self._parse(network)
@@ -232,10 +160,30 @@ class _Build:
         if self._target.elsewhere:
             config.num_compute_capabilities = 1
             config.set_compute_capability(getattr(self._trt.ComputeCapability, f"SM{self._target.number}"), 0)
-        serialised = builder.build_serialized_network(network, config)
+        monitor = config.progress_monitor = self._monitoring.monitor(self._trt)
+        cache = self._timing_cache(config, timings)
+        serialised = self._monitoring.interruptible(lambda: builder.build_serialized_network(network, config))
+        del monitor
         if serialised is None:
             raise self._failed("TensorRT cannot build an engine of it", self._complaints)
+        if cache is not None and timings is not None:
+            with whole_file(timings) as temporary:
+                temporary.write_bytes(bytes(cache.serialize()))
         return bytes(serialised)
+
+    def _timing_cache(self, config: Any, timings: Path | None) -> Any:
+        # TensorRT-RTX times nothing when it builds; given a cache it would only ask for a GPU.
+        if timings is None or self._target.is_rtx:
+            return None
+        known = b""
+        with contextlib.suppress(OSError):
+            known = timings.read_bytes()
+        # A cache of another version or card is refused, and a new one begun.
+        for content in (known, b""):
+            cache = config.create_timing_cache(content)
+            if cache is not None and config.set_timing_cache(cache, ignore_mismatch=False):
+                return cache
+        return None
 
     def _builder(self) -> Any:
         try:
@@ -278,7 +226,7 @@ def _described(error: Any) -> str:
     return f"{error.desc()} (node {error.node()} {error.node_name()}, {error.node_operator()})"
 
 
-def _logger(trt: Any, complaints: list[str]) -> Any:
+def quiet_logger(trt: Any, complaints: list[str]) -> Any:
     """A logger that prints nothing and keeps what went wrong."""
 
     class Logger(trt.ILogger):  # type: ignore[misc]
@@ -290,3 +238,57 @@ def _logger(trt: Any, complaints: list[str]) -> Any:
                 complaints.append(message)
 
     return Logger()
+
+
+class _Monitoring:
+    """Tells how far a build is, and ends it early on Ctrl-C: TensorRT itself does not listen to signals."""
+
+    def __init__(self, progress: Progress, stage: str) -> None:
+        self._progress = progress
+        self._stage = stage
+        self._stopped = threading.Event()
+        self._steps = 0
+
+    def interruptible(self, build: Callable[[], Any]) -> Any:
+        """What ``build`` gives, on a thread of its own, so that a signal reaches this one meanwhile."""
+        with ThreadPoolExecutor(1, thread_name_prefix="tensorrt") as pool:
+            building = pool.submit(build)
+            try:
+                return building.result()
+            except BaseException:
+                self._stopped.set()
+                raise
+
+    def start(self, parent: str | None, steps: int) -> None:
+        """A phase begins; the outermost is the one that is shown."""
+        if parent is None:
+            self._steps = steps
+            self._progress(self._stage, 0, steps, "steps")
+
+    def step(self, phase: str, number: int, outermost: str | None) -> bool:
+        """A step has ended; whether to go on."""
+        if phase == outermost:
+            self._progress(self._stage, number + 1, self._steps, "steps")
+        return not self._stopped.is_set()
+
+    def monitor(self, trt: Any) -> Any:
+        """Of TensorRT's own kind."""
+        monitoring = self
+
+        class Monitor(trt.IProgressMonitor):  # type: ignore[misc]
+            def __init__(self) -> None:
+                trt.IProgressMonitor.__init__(self)
+                self._outermost: str | None = None
+
+            def phase_start(self, phase_name: str, parent_phase: str | None, num_steps: int) -> None:
+                if parent_phase is None:
+                    self._outermost = phase_name
+                monitoring.start(parent_phase, num_steps)
+
+            def step_complete(self, phase_name: str, step: int) -> bool:
+                return monitoring.step(phase_name, step, self._outermost)
+
+            def phase_finish(self, phase_name: str) -> None:
+                pass
+
+        return Monitor()

@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ..cores import usable_cores
-from ..errors import ModelUnavailable, shown
+from ..errors import BackendUnavailable, ModelUnavailable, shown
 from ..frames import FrameBatch, Later, ModelView, finished
 from ..moments import ClipModel
-from ._base import Embedded
+from ._base import Embedded, clip_model
 from .models import ModelFolder
 from .text import Tokenizer
 
@@ -22,6 +22,13 @@ CPU_BATCH = 8
 GPU_BATCH = 64
 _CUDA = "CUDAExecutionProvider"
 _CPU = "CPUExecutionProvider"
+
+
+def has_cuda() -> bool:
+    """Whether ONNX Runtime can run graphs on a GPU."""
+    import onnxruntime as ort
+
+    return _CUDA in ort.get_available_providers()
 
 
 def open_session(graph: Path, precision: str = "fp32", *, cuda: bool = True, once: bool = False) -> Any:
@@ -45,7 +52,8 @@ def open_session(graph: Path, precision: str = "fp32", *, cuda: bool = True, onc
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.add_session_config_entry("session.disable_prepacking", "1" if once else "0")
     options.log_severity_level = 3
-    providers = [_CUDA, _CPU] if cuda and _CUDA in ort.get_available_providers() else [_CPU]
+    # TF32 would round products in fp32 to 10 bits first.
+    providers = [(_CUDA, {"use_tf32": "0"}), _CPU] if cuda and has_cuda() else [_CPU]
     try:
         return ort.InferenceSession(os.fspath(graph), options, providers=providers)
     except Exception as error:  # ONNX Runtime raises its own kinds, one for each of its status codes
@@ -78,22 +86,28 @@ def run_session(session: Any, name: str, values: Any) -> list[npt.NDArray[Any]]:
 class OnnxEmbedder:
     """A CLIP image tower with its aesthetic head, from a model folder."""
 
-    def __init__(self, folder: ModelFolder, *, precision: str = "fp32", framing: str = "crop") -> None:
+    def __init__(
+        self, folder: ModelFolder, *, precision: str = "fp32", framing: str = "crop", device: str = "any"
+    ) -> None:
+        """``device`` is ``cpu``, ``cuda``, or ``any``: a GPU where there is one.
+
+        Raises:
+            ModelUnavailable: ONNX Runtime cannot load the graph.
+            BackendUnavailable: it cannot run it on a GPU, and ``device`` says so.
+        """
         card = folder.card
         self.model = f"{card.name}/{card.pretrained}"
         self.view: ModelView | None = ModelView(size=card.size, framing=framing)
-        self.clip_model: ClipModel | None = ClipModel(
-            name=card.name,
-            pretrained=card.pretrained,
-            width=card.width,
-            precision=precision,
-            framing=framing,
-            head=card.head.name,
-            digest=card.digest,
-            folder=str(folder.path.absolute()),
-        )
-        self._session = open_session(folder.graph("visual", precision), precision)
-        self.batch_size = GPU_BATCH if _CUDA in self._session.get_providers() else CPU_BATCH
+        self.clip_model: ClipModel | None = clip_model(folder, precision, framing)
+        self._session = open_session(folder.graph("visual", precision), precision, cuda=device != "cpu")
+        on_gpu = _CUDA in self._session.get_providers()
+        if device == "cuda" and not on_gpu:
+            # Its libraries are loaded only now, and what is missing of them it tells nobody.
+            raise BackendUnavailable(
+                "ONNX Runtime's CUDA provider does not start: pip install onnxruntime-gpu[cuda,cudnn], "
+                "and check the driver with nvidia-smi; or use --backend cpu"
+            )
+        self.batch_size = GPU_BATCH if on_gpu else CPU_BATCH
 
     def prepare(self, batch: FrameBatch) -> npt.NDArray[np.uint8]:
         """The model's own pictures, uint8 RGB (n, size, size, 3).
@@ -107,9 +121,18 @@ class OnnxEmbedder:
 
     def embed(self, prepared: npt.NDArray[np.uint8]) -> Later[Embedded]:
         """uint8 RGB (n, size, size, 3), n at least 1, to unit embeddings (n, d) and aesthetic (n,)."""
+        if hasattr(prepared, "__cuda_array_interface__"):
+            _wait_for_stream()
         embedding, aesthetic = run_session(self._session, "frames", prepared)
         found = (embedding.astype(np.float32, copy=False), aesthetic.astype(np.float32, copy=False).reshape(-1))
         return finished(Embedded(*found))
+
+
+def _wait_for_stream() -> None:
+    """ONNX Runtime queues on a stream of its own, so what makes the pictures must be done."""
+    import cupy
+
+    cupy.cuda.get_current_stream().synchronize()
 
 
 class TextEncoder:

@@ -34,8 +34,8 @@ class Workplace:
 
 
 @contextlib.contextmanager
-def workplace(root: Path, name: str, progress: Progress) -> Iterator[Workplace]:
-    """A folder in ``root`` for the downloads of model ``name``. Waits while another process has it.
+def workplace(root: Path, name: str, progress: Progress, what: str = "pull") -> Iterator[Workplace]:
+    """A folder in ``root`` for the downloads of model ``name``, or another making. Waits while another process has it.
 
     The claim dies with the process. Where the system or the disk knows no such locks, every process has a folder of
     its own, which it does not leave behind.
@@ -44,7 +44,7 @@ def workplace(root: Path, name: str, progress: Progress) -> Iterator[Workplace]:
         OSError: it cannot be written.
     """
     downloads = root / DOWNLOADS
-    lock, waited = _claim(downloads / f"{name}.lock", progress, name)
+    lock, waited = _claim(downloads / f"{name}.lock", progress, f"wait for another {what} of {name}")
     own = "" if lock is not None else f".{secrets.token_hex(4)}"
     work = Workplace(downloads / f"{name}{own}", waited, keep=lock is not None)
     try:
@@ -67,7 +67,7 @@ def _is_empty(folder: Path) -> bool:
     return not folder.is_dir() or not any(folder.iterdir())
 
 
-def _claim(path: Path, progress: Progress, name: str) -> tuple[int | None, bool]:
+def _claim(path: Path, progress: Progress, stage: str) -> tuple[int | None, bool]:
     """A descriptor that holds the lock file ``path``, or None without locks; and whether it had to be waited for."""
     try:
         import fcntl
@@ -81,7 +81,7 @@ def _claim(path: Path, progress: Progress, name: str) -> tuple[int | None, bool]
         except BlockingIOError:
             os.close(descriptor)
             waited = True
-            progress(f"wait for another pull of {name}", 0, None)
+            progress(stage, 0, None)
             time.sleep(_LOOK_AGAIN_S)
             continue
         except OSError:

@@ -12,10 +12,12 @@ from ..errors import ModelUnavailable, shown
 from ..moments import PROGRAM
 from ..progress import Progress, silent
 from . import compose, heads
-from ._engine import Batches, Target, build_engine, find_target
+from . import engines as cache
+from ._engine import Batches, build_engine
 from ._folder import check_replaceable, whole_folder
 from ._openclip import OpenClip
 from ._save import save_graph
+from ._target import Target, find_target
 from .models import (
     HEAD,
     PRECISIONS,
@@ -156,34 +158,33 @@ def build_engines(
     precision: str = "fp16",
     target: Target | None = None,
     batches: Batches | None = None,
+    force: bool = False,
     progress: Progress = silent,
-) -> list[Path]:
-    """Engines of the graphs of ``folder``, in it, named by what they are tied to; fp16 graphs are made if missing.
+) -> list[tuple[cache.Wanted, cache.Engine]]:
+    """Engines of the graphs of ``folder``, from the engine cache or built into it; fp16 graphs are made if missing.
+
+    Their numbers are not compared with anything here; see `prove.prove`.
 
     Args:
         folder: the model.
         towers: of "visual" and "text".
-        precision: "fp32" or "fp16".
+        precision: one that the model has graphs in, or "fp16".
         target: this machine's GPU when None.
         batches: the defaults of `Batches` when None.
-        progress: told the stages, each once.
+        force: build them again though they are there.
+        progress: told how far the builds are.
 
     Raises:
+        EngineMismatch: one is there, but of another kind or damaged, or was refused before.
         BackendUnavailable: TensorRT is missing, or cannot build for the target.
         ModelUnavailable: a graph is missing, or TensorRT cannot compile it.
-        ExportError: the folder cannot be written to.
+        ExportError: the cache or the folder cannot be written to.
     """
     target = target or find_target()
     if precision == "fp16":
         folder = add_precision(folder, precision)
-    steps = _Steps(progress, len(towers))
-    engines = []
-    for tower in towers:
-        graph = folder.graph(tower, precision)
-        steps(f"build {tower} engine")
-        engines.append(folder.path / f"{tower}.{precision}.{target.name}.engine")
-        build_engine(graph, engines[-1], target=target, batches=batches)
-    return engines
+    wanted = [cache.Wanted(folder, tower, precision, target, batches or Batches()) for tower in towers]
+    return [(one, cache.ensure_engine(one, force=force, progress=progress)) for one in wanted]
 
 
 def _card(spec: ModelSpec, tag: str | None, head: Path, folder: Path, versions: dict[str, str]) -> ModelCard:

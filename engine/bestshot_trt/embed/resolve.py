@@ -17,34 +17,48 @@ from .models import CARD, SPECS, ModelFolder, ModelSpec, find_spec, installed, m
 
 if TYPE_CHECKING:
     from ._onnx import TextEncoder
+    from ._parity import Frames
 
+CPU_PRECISION = "fp32"
+"""What ``auto`` means for ONNX Runtime; on a CPU fp16 gains nothing."""
 CLOSE_ENOUGH = 0.99
 """Least mean cosine to fp32, over real frames, at which int8 may be used."""
 
 
 @dataclass(frozen=True)
 class Resolved:
-    """An embedder, and why it is not a CLIP model though one was welcome."""
+    """An embedder, and why it is not a CLIP model, or not run the best way, though that was welcome."""
 
     embedder: Embedder
     note: str | None
 
 
-def open_embedder(config: AnalyzeConfig, *, default: str, progress: Progress) -> Resolved:
+def open_embedder(
+    config: AnalyzeConfig, *, default: str, progress: Progress, device: str = "any", frames: Frames | None = None
+) -> Resolved:
     """The embedder that ``config.model`` names; ``default`` is what ``auto`` pulls when no model is here.
+
+    Args:
+        config: model, precision and framing.
+        default: name of a model.
+        progress: told of pulls, builds and comparisons.
+        device: ``cpu``; ``any`` for ONNX Runtime wherever it can; ``gpu`` for CuPy's current device, with TensorRT or
+            else ONNX Runtime's CUDA provider, and never the CPU.
+        frames: gives frames of the takes at hand, on which engines are compared with the fp32 graph; for ``gpu``.
 
     Raises:
         ModelUnavailable: a model asked for by name or folder cannot be had, or not in that precision.
+        BackendUnavailable: CLIP cannot run on the GPU; what to install.
     """
     if config.model == "none":
         return Resolved(LayoutEmbedder(), None)
     if config.model != "auto":
-        return Resolved(_open(find_model(config.model, progress), config), None)
+        return _open(find_model(config.model, progress), config, device, frames, progress)
     try:
         folder = _any_installed(default) or _pull(find_spec(default), progress)
     except ModelUnavailable as error:
         return Resolved(LayoutEmbedder(), f"aesthetics and prompts are off, since no CLIP model is here: {error}")
-    return Resolved(_open(folder, config), None)
+    return _open(folder, config, device, frames, progress)
 
 
 def find_model(name: str, progress: Progress) -> ModelFolder:
@@ -87,11 +101,19 @@ def _pull(spec: ModelSpec, progress: Progress) -> ModelFolder:
     return pull(spec, progress=progress)
 
 
-def _open(folder: ModelFolder, config: AnalyzeConfig) -> Embedder:
+def _open(
+    folder: ModelFolder, config: AnalyzeConfig, device: str, frames: Frames | None, progress: Progress
+) -> Resolved:
+    if device == "gpu":
+        from ._on_gpu import open_on_gpu
+
+        assert frames is not None
+        return Resolved(*open_on_gpu(folder, config, frames, progress))
     from ._onnx import OnnxEmbedder
 
-    _check_precision(folder, config.precision)
-    return OnnxEmbedder(folder, precision=config.precision, framing=config.framing)
+    precision = CPU_PRECISION if config.precision == "auto" else config.precision
+    _check_precision(folder, precision)
+    return Resolved(OnnxEmbedder(folder, precision=precision, framing=config.framing, device=device), None)
 
 
 def _check_precision(folder: ModelFolder, precision: str) -> None:
