@@ -2,7 +2,8 @@
 
 ffmpeg samples the take into JPEG files; each is read back, measured with OpenCV and, with a model, embedded by itself;
 plain loops smooth and pick; ffmpeg cuts the clips. No fault is planted in it: it is what a careful person writes in an
-afternoon. ``python -m bestshot_trt.speed.seed TAKE FOLDER`` runs it as a process of its own.
+afternoon. ``python -m bestshot_trt.speed.seed TAKE FOLDER`` runs it as a process of its own, with no more of this
+program imported than what reads a model folder, so that it starts as a script would.
 """
 
 from __future__ import annotations
@@ -14,9 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import imageio_ffmpeg
 import numpy as np
-
-from ..export._ffmpeg import find_ffmpeg
 
 FPS = 3.0
 HEIGHT = 720
@@ -67,7 +67,7 @@ def _sampled(take: Path, folder: Path, fps: float) -> list[Path]:
     shutil.rmtree(frames, ignore_errors=True)
     frames.mkdir(parents=True)
     command = [
-        find_ffmpeg(),
+        imageio_ffmpeg.get_ffmpeg_exe(),
         "-v",
         "error",
         "-nostdin",
@@ -150,8 +150,9 @@ def _peaks(smooth: list[float], embeddings: list[Any], fps: float) -> list[float
 
 
 def _cut(take: Path, output: Path, start: float) -> None:
-    command = [find_ffmpeg(), "-v", "error", "-nostdin", "-ss", f"{start:.3f}", "-i", str(take), "-t", str(LENGTH_S)]
-    subprocess.run([*command, "-c:v", "libx264", "-crf", "18", "-preset", "veryfast", "-y", str(output)], check=True)
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-nostdin", "-ss", f"{start:.3f}", "-i", str(take)]
+    command += ["-t", str(LENGTH_S), "-c:v", "libx264", "-crf", "18", "-preset", "veryfast", "-y", str(output)]
+    subprocess.run(command, check=True)
 
 
 def main() -> None:
