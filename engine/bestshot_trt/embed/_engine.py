@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -257,6 +257,10 @@ class _Monitoring:
                 return building.result()
             except BaseException:
                 self._stopped.set()
+                # Python must not end while TensorRT still calls back, however often it is asked to.
+                while not building.done():
+                    with contextlib.suppress(KeyboardInterrupt):
+                        wait([building])
                 raise
 
     def start(self, parent: str | None, steps: int) -> None:
