@@ -18,6 +18,8 @@ from .progress import Progress, silent
 if TYPE_CHECKING:
     from bestshot_kernels.frame_stats import FrameStats
 
+    from .embed.prove import Frames
+
 _M_MMAP_THRESHOLD = -3
 _MMAP_THRESHOLD = 128 << 10
 
@@ -43,10 +45,11 @@ class Backend:
     """`measure` and the embedder run within it: on a GPU it makes the card and the stream current on this thread."""
 
 
-def open_backend(config: AnalyzeConfig, progress: Progress = silent) -> Backend:
+def open_backend(config: AnalyzeConfig, progress: Progress = silent, frames: Frames | None = None) -> Backend:
     """The backend for ``config``: ``auto`` falls back and says why, a named one never does.
 
-    ``progress`` hears of a model that has to be pulled.
+    ``progress`` hears of a model that has to be pulled. ``frames`` gives frames of the take, on which a new TensorRT
+    engine is compared with its model; a GPU uses no engine without.
 
     Raises:
         BackendUnavailable: the named backend cannot run here.

@@ -16,6 +16,7 @@ from .config import AnalyzeConfig, Config, PickConfig
 from .decode import probe
 from .errors import DecodeError, shown
 from .files import check_regular
+from .footage import footage
 from .frames import DecodeReport, VideoInfo
 from .moments import PROGRAM, Decode, Machine, Moment, MomentsDocument, Source, Video
 from .prefetch import prefetch
@@ -41,7 +42,7 @@ def analyze(path: str | Path, config: Config | None = None, progress: Progress =
 
 
 def _analyze(info: VideoInfo, config: Config, progress: Progress) -> Track:
-    backend = open_backend(config.analyze, progress)
+    backend = open_backend(config.analyze, progress, lambda size, framing: [footage(info, size, framing, progress)])
     prompts.check(config.pick, backend.embedder.clip_model, backend.model_note)
     report = DecodeReport()
     samples = Samples(backend)

@@ -444,6 +444,17 @@ def test_on_a_gpu_without_any_runtime_the_error_says_what_to_install(
     assert "\n" not in str(caught.value)
 
 
+def test_on_a_gpu_an_engine_that_was_not_compared_is_not_used(
+    trt_on_cpu: ModuleType, monkeypatch: pytest.MonkeyPatch, folder: ModelFolder
+) -> None:
+    monkeypatch.setattr(_onnx, "has_cuda", lambda: True)
+    monkeypatch.setattr(_onnx, "OnnxEmbedder", lambda *args, **options: "embedder")
+    config = AnalyzeConfig(model=str(folder.path))
+    found = open_embedder(config, default="ViT-B-32", progress=silent, device="gpu")
+    assert found.embedder == "embedder"
+    assert f"bestshot-trt build {folder.path} --frames take.mp4" in found.note
+
+
 def test_int8_stays_on_the_cpu(trt_on_cpu: ModuleType, folder: ModelFolder) -> None:
     with pytest.raises(BackendUnavailable, match="int8 is for CPUs"):
         on_gpu(folder, "int8")

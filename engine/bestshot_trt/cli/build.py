@@ -15,7 +15,6 @@ from .models import Json, NameOrFolder, find_folder
 
 if TYPE_CHECKING:
     from ..embed.engines import Engine, Wanted
-    from ..embed.prove import Footage
     from ..progress import Progress
 
 BUILDING = "Building"
@@ -132,20 +131,12 @@ def _compared(wanted: Wanted, engine: Engine, takes: list[Path], progress: Progr
     """``engine``, compared where that can be done here."""
     if wanted.tower != "visual" or wanted.target.elsewhere or not takes:
         return wanted, engine
+    from ..decode import probe
     from ..embed.prove import prove
+    from ..footage import footage
 
     size = wanted.folder.card.size
-    return wanted, prove(wanted, engine, [_footage(take, size, progress) for take in takes], progress)
-
-
-def _footage(take: Path, size: int, progress: Progress) -> Footage:
-    from ..decode import probe, sample_views
-    from ..embed.prove import FRAMES, Footage
-    from ..frames import ModelView
-
-    info = probe(take)
-    pictures, times = sample_views(info, ModelView(size=size, framing="crop"), FRAMES, progress)
-    return Footage(pictures, times, max(info.duration_claim or 0.0, float(times[-1])))
+    return wanted, prove(wanted, engine, [footage(probe(take), size, "crop", progress) for take in takes], progress)
 
 
 def _print(engines: list[Engine], *, as_json: bool) -> None:

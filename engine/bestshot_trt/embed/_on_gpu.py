@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..config import AnalyzeConfig
-from ..errors import BackendUnavailable, EngineMismatch, ModelUnavailable
+from ..errors import BackendUnavailable, EngineMismatch, ModelUnavailable, shown
 from ..progress import Progress
 from ._base import Embedder
 from ._engine import Batches
@@ -20,11 +20,12 @@ _ORT_PIP = "pip uninstall onnxruntime && pip install onnxruntime-gpu"
 
 
 def open_on_gpu(
-    folder: ModelFolder, config: AnalyzeConfig, frames: Frames, progress: Progress
+    folder: ModelFolder, config: AnalyzeConfig, frames: Frames | None, progress: Progress
 ) -> tuple[Embedder, str | None]:
     """The model in ``folder`` on CuPy's current device, and why it is no engine if it is none.
 
-    An engine that is missing is built; one that was not compared with the fp32 graph yet is, on ``frames``.
+    An engine that is missing is built; one that was not compared with the fp32 graph yet is, on ``frames``; without any
+    its numbers are not used.
 
     Raises:
         BackendUnavailable: int8 was asked for; or there is neither a TensorRT whose engine does what the fp32 graph
@@ -42,7 +43,7 @@ def open_on_gpu(
 
 
 def _proven(
-    folder: ModelFolder, precision: str, framing: str, frames: Frames, progress: Progress
+    folder: ModelFolder, precision: str, framing: str, frames: Frames | None, progress: Progress
 ) -> tuple[Engine, Any]:
     from .build import add_precision
 
@@ -54,6 +55,11 @@ def _proven(
     if engine.card.parity is None:
         from .prove import prove
 
+        if frames is None:
+            raise EngineMismatch(
+                f"{shown(engine.path.name)}: was not compared with the fp32 graph yet; do that with: "
+                f"bestshot-trt build {shown(folder.path)} --frames take.mp4"
+            )
         engine = prove(wanted, engine, frames(folder.card.size, framing), progress)
     return engine, target.trt
 

@@ -107,7 +107,6 @@ def _open(
     if device == "gpu":
         from ._on_gpu import open_on_gpu
 
-        assert frames is not None
         return Resolved(*open_on_gpu(folder, config, frames, progress))
     from ._onnx import OnnxEmbedder
 
