@@ -79,6 +79,12 @@ def trt_on_cpu(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModuleType:
 
 
 @pytest.fixture(scope="session")
+def made() -> ModuleType:
+    """``tracks.py`` beside this file: makes score tracks."""
+    return helper("tracks")
+
+
+@pytest.fixture(scope="session")
 def tiny_model(zoo: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """A model folder that embeds colours and knows a few letters, whole and quick; the `ModelFolder`."""
     return zoo.tiny_model_folder(tmp_path_factory.mktemp("tiny-model") / "tiny")

@@ -16,7 +16,7 @@ from typing import Any
 
 from . import records
 from ._version import __version__
-from .config import Config
+from .config import Config, PickConfig, Weights
 from .errors import InputError, shown
 from .files import whole_file, write_text
 from .frames import DecodeReport, LostStretch, VideoInfo
@@ -94,6 +94,21 @@ class Settings:
     def from_config(cls, config: Config) -> Settings:
         """All settings of ``config`` as JSON has them: a pair is a list."""
         return cls(analyze=plain(config.analyze), pick=plain(config.pick), export=plain(config.export))
+
+    def pick_config(self) -> PickConfig:
+        """The settings that the moments were picked with.
+
+        Raises:
+            ConfigError: they were edited by hand, and one is out of its bounds.
+        """
+        known = {field.name for field in dataclasses.fields(PickConfig)}
+        values = {name: value for name, value in self.pick.items() if name in known}
+        for name in ("prompt", "avoid", "clip_length"):
+            if isinstance(values.get(name), list):
+                values[name] = tuple(values[name])
+        weights = values.pop("weights", {})
+        known = {field.name for field in dataclasses.fields(Weights)}
+        return PickConfig(**values, weights=Weights(**{name: weights[name] for name in known & set(weights)}))
 
 
 def plain(config: Any) -> dict[str, Any]:
@@ -228,6 +243,8 @@ class Rejection:
     reason: str
     detail: str
     """The same in words, with what it lost against."""
+    duplicate_of: int | None = None
+    """Rank of the pick that a ``duplicate`` is too like."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -247,6 +264,8 @@ class MomentsDocument:
     decode: Decode
     moments: tuple[Moment, ...]
     rejected: Sequence[Rejection]
+    track: str | None = None
+    """Path of the track it was picked from, relative to the document or absolute; None when that is no file."""
 
     def to_json(self) -> str:
         """The document as strict JSON, with its schema and version.

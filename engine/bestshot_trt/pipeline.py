@@ -14,7 +14,7 @@ from . import moments, prompts, results, scoring, timeline
 from .backends import Backend, open_backend
 from .config import AnalyzeConfig, Config, PickConfig
 from .decode import probe
-from .errors import DecodeError, shown
+from .errors import BestshotError, DecodeError, InputError, shown
 from .files import check_regular
 from .footage import footage
 from .frames import DecodeReport, VideoInfo
@@ -200,9 +200,33 @@ def export(
     info = results.open_source(document, beside)
     names = results.export_names(target, origin)
     with results.opened(target, *names, source=info.path, overwrite=overwrite):
-        document = results.export_moments(document, info, target, config.export, progress)
-        results.write_selection(document, None, target, cut_lists=config.export.cut_lists)
+        track, document = _with_track(document, beside, target, progress)
+        document, pictures = results.export_moments(document, track, info, target, config.export, progress)
+        results.write_selection(document, track, target, cut_lists=config.export.cut_lists, thumbnails=pictures)
     return document
+
+
+def _with_track(
+    document: MomentsDocument, beside: Path, target: Path, progress: Progress
+) -> tuple[Track | None, MomentsDocument]:
+    """The track that ``document`` was picked from, scored as it was, and the document for ``target``.
+
+    None, and a note in the document, where it is gone or cannot be scored so any more: clips need no track.
+    """
+    name = document.track or results.TRACK
+    path = (beside / name).absolute()
+    try:
+        track = _read_track(path)
+        if track.meta.source.fingerprint != document.source.fingerprint:
+            raise InputError(f"{shown(path)}: is the track of another take")
+        chosen = document.settings.pick_config()
+        track = prompts.apply(track, chosen, progress)
+    except BestshotError as error:
+        note = f"{results.REPORT} and {results.TIMELINE} cannot be written without the track: {error}"
+        return None, dataclasses.replace(document, decode=results.with_notes(document.decode, "report", [note]))
+    decode = results.with_notes(document.decode, "report", [])
+    track = rescore(track, Config(pick=chosen))
+    return track, dataclasses.replace(document, decode=decode, track=name if beside == target else str(path))
 
 
 def _read_moments(path: Path) -> MomentsDocument:
@@ -230,8 +254,9 @@ def run(
     with results.opened(target, *results.run_names(target, path), source=path, overwrite=overwrite):
         track = _analyze(info, config, progress)
         write_track(track, target / results.TRACK)
-        document = results.export_moments(pick(track, config), info, target, config.export, progress)
-        results.write_selection(document, track, target, cut_lists=config.export.cut_lists)
+        picked = dataclasses.replace(pick(track, config), track=results.TRACK)
+        document, pictures = results.export_moments(picked, track, info, target, config.export, progress)
+        results.write_selection(document, track, target, cut_lists=config.export.cut_lists, thumbnails=pictures)
     return document
 
 
@@ -275,7 +300,7 @@ def pick_to(
     """
     config, folder = config or Config(), Path(folder)
     analysed = prompts.apply(_read_track(Path(track)), config.pick, progress)
-    document = pick(analysed, config)
+    document = dataclasses.replace(pick(analysed, config), track=str(Path(track).absolute()))
     with results.opened(folder, *results.SELECTION, source=Path(document.source.path), overwrite=overwrite):
         results.write_selection(document, rescore(analysed, config), folder)
     return document

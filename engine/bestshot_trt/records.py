@@ -2,7 +2,8 @@
 
 A document is one JSON object: ``schema`` (a name) and ``version`` (an integer), then the fields of
 the dataclass. Types understood: str, int, float, bool, Fraction (as ``"30000/1001"``), ``X | None``,
-``tuple[X, ...]`` or ``Sequence[X]``, ``dict[str, X]``, ``Any``, and dataclasses of these. Unknown fields are ignored.
+``tuple[X, ...]`` or ``Sequence[X]``, ``dict[str, X]``, ``Any``, and dataclasses of these. Unknown fields are ignored,
+and those with a default may be missing.
 """
 
 from __future__ import annotations
@@ -80,6 +81,12 @@ def _hints(kind: Any) -> dict[str, Any]:
     return typing.get_type_hints(kind)
 
 
+@functools.cache
+def _optional(kind: Any) -> frozenset[str]:
+    """Fields that documents of older versions lack: those with a default."""
+    return frozenset(field.name for field in dataclasses.fields(kind) if field.default is not dataclasses.MISSING)
+
+
 def _read_record(kind: Any, value: Any, where: str) -> Any:
     if not isinstance(value, dict):
         _misfit(where, value, "an object")
@@ -87,6 +94,8 @@ def _read_record(kind: Any, value: Any, where: str) -> Any:
     fields = {}
     for name, hint in _hints(kind).items():
         if name not in value:
+            if name in _optional(kind):
+                continue
             raise ValueError(f"{prefix}{name} is missing")
         fields[name] = _read(hint, value[name], prefix + name)
     try:

@@ -6,14 +6,14 @@ import contextlib
 import dataclasses
 import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from . import moments
+from . import moments, sheet
 from .config import ExportConfig
 from .decode import probe
 from .errors import ConfigError, ExportError, InputError, shown
@@ -27,6 +27,7 @@ from .source import fingerprint
 from .track import Track, open_track
 
 if TYPE_CHECKING:
+    from .export import Thumbnail
     from .export.contact_sheet import SheetEntry
 
 MOMENTS_JSON = "moments.json"
@@ -35,8 +36,9 @@ TRACK = "track.parquet"
 CLIPS = "clips"
 CONTACT_SHEET = "contact_sheet.jpg"
 TIMELINE = "timeline.svg"
+REPORT = "report.html"
 CUTS = "cuts"
-SELECTION = (MOMENTS_JSON, MOMENTS_CSV, TIMELINE)
+SELECTION = (MOMENTS_JSON, MOMENTS_CSV, TIMELINE, REPORT)
 _CUT_LISTS = tuple(f"{CUTS}/{name}" for name in CUT_LISTS)
 _NAMES = (*SELECTION, CONTACT_SHEET, TRACK, *_CUT_LISTS)
 _OWN_CLIP = re.compile(CLIPS + r"/\d{2,}_\d{2,}h\d{2}m\d{2}\.\d{3}s\.mp4", re.ASCII)
@@ -122,7 +124,7 @@ def run_names(folder: Path, source: Path) -> list[str]:
 def export_names(folder: Path, document: Path | None) -> list[str]:
     """What an export may not find in ``folder``: older clips and, but for its own ``document``, a selection."""
     if document is None or not (folder / MOMENTS_JSON).exists() or not document.samefile(folder / MOMENTS_JSON):
-        return [MOMENTS_JSON, MOMENTS_CSV, CONTACT_SHEET, *_CUT_LISTS]
+        return [*SELECTION, CONTACT_SHEET, *_CUT_LISTS]
     # Clips of an export that broke off are not listed yet, and the next one may replace them.
     return [CONTACT_SHEET, *sorted({*_CUT_LISTS, *_exported(folder)})]
 
@@ -159,8 +161,15 @@ def check_track_output(path: Path, source: Path, *, overwrite: bool) -> None:
     check_folder(path.parent)
 
 
-def write_selection(document: MomentsDocument, track: Track | None, folder: Path, *, cut_lists: bool = False) -> None:
-    """Write the moments as CSV and JSON, and with ``track`` the plot of its scores; the JSON last.
+def write_selection(
+    document: MomentsDocument,
+    track: Track | None,
+    folder: Path,
+    *,
+    cut_lists: bool = False,
+    thumbnails: Sequence[Thumbnail] = (),
+) -> None:
+    """Write the moments as CSV and JSON, and with ``track`` the plot of its scores and the page; the JSON last.
 
     Clips that ``folder``'s own older document lists and this one does not are then removed, and so are the
     cut lists of that older document unless ``cut_lists``: unless those in ``folder`` are this document's.
@@ -172,6 +181,7 @@ def write_selection(document: MomentsDocument, track: Track | None, folder: Path
     stale = _exported(folder) - kept
     if track is not None:
         _write_timeline(document, track, folder / TIMELINE)
+        _write_report(document, track, folder, thumbnails)
     moments.write_csv(document, folder / MOMENTS_CSV)
     moments.write_json(document, folder / MOMENTS_JSON)
     for name in stale:
@@ -195,6 +205,13 @@ def _write_timeline(document: MomentsDocument, track: Track, path: Path) -> None
         duration=float(track.meta.duration),
         title=Path(document.source.path).name,
     )
+
+
+def _write_report(document: MomentsDocument, track: Track, folder: Path, thumbnails: Sequence[Thumbnail]) -> None:
+    from .export import write_report
+
+    path = None if document.track is None else folder / document.track
+    write_report(folder / REPORT, document, track, track_path=path, thumbnails=thumbnails)
 
 
 def _drawn(track: Track) -> dict[str, npt.NDArray[np.float32]]:
@@ -240,12 +257,18 @@ def check_spans(document: MomentsDocument, name: str) -> None:
 
 def export_moments(
     document: MomentsDocument,
+    track: Track | None,
     info: VideoInfo,
     folder: Path,
     config: ExportConfig,
     progress: Progress,
-) -> MomentsDocument:
-    """Cut every moment's clip, draw the contact sheet, write the cut lists; ``document`` with the clips' names.
+) -> tuple[MomentsDocument, list[Thumbnail]]:
+    """Cut every moment's clip, draw the contact sheet, write the cut lists.
+
+    ``track`` is what the moments were picked from, if it is to be had: it tells how good their measures are.
+
+    Returns:
+        ``document`` with the clips' names, and pictures for the page.
 
     Raises:
         DecodeError, ExportError: a clip cannot be cut or written; finished ones stay.
@@ -258,29 +281,42 @@ def export_moments(
     total = sum(moment.end_s - moment.start_s for moment in document.moments)
     digits = max(2, len(str(len(document.moments))))
     done = 0.0
+    standing = _standing(document, track)
+    alike = sheet.duplicates(info, document)
     for moment in document.moments:
         progress("export", done, total)
         name = f"{CLIPS}/{moments.clip_name(moment.rank, moment.start_s, digits=digits)}"
         result = write_clip(info, moment.start_s, moment.end_s, folder / name, config)
         notes += [note for note in result.notes if note not in notes]
         named.append(dataclasses.replace(moment, clip=name))
-        entries.append(sheet_entry(info, moment))
+        entries.append(sheet_entry(info, moment, standing.get(moment.rank, {}), alike.get(moment.rank, ())))
         done += moment.end_s - moment.start_s
     progress("export", done, total)
     write_contact_sheet(entries, folder / CONTACT_SHEET, info.path.name)
     if config.cut_lists:
         write_cut_lists(document, folder / CUTS, source=info.path, audio_channels=channels_of(info))
-    return dataclasses.replace(
+    exported = dataclasses.replace(
         document,
         moments=tuple(named),
         settings=dataclasses.replace(document.settings, export=moments.plain(config)),
-        decode=_with_notes(document.decode, notes),
+        decode=with_notes(document.decode, "clips", notes),
     )
+    return exported, sheet.thumbnails(info, document, entries)
 
 
-def _with_notes(decode: moments.Decode, notes: list[str]) -> moments.Decode:
-    added = tuple(f"clips: {note}" for note in notes)
-    kept = tuple(note for note in decode.notes if not note.startswith("clips: "))
+def _standing(document: MomentsDocument, track: Track | None) -> dict[int, dict[str, float]]:
+    """Where each moment's measures stand in the take, by rank."""
+    if track is None or not document.moments:
+        return {}
+    peaks = [moment.peak_s for moment in document.moments]
+    found = sheet.standings(track, peaks)
+    return {moment.rank: told for moment, told in zip(document.moments, found, strict=True)}
+
+
+def with_notes(decode: moments.Decode, about: str, notes: Sequence[str]) -> moments.Decode:
+    """``decode`` with ``notes`` for all that it said ``about`` the same."""
+    added = tuple(f"{about}: {note}" for note in notes)
+    kept = tuple(note for note in decode.notes if not note.startswith(f"{about}: "))
     return dataclasses.replace(decode, notes=kept + added)
 
 

@@ -1,30 +1,52 @@
-"""What the contact sheet shows of a moment: its pictures, decoded anew, and its measures."""
+"""What the contact sheet and the page show of a take: pictures, decoded anew, and measures."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import contextlib
+import io
+from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from .decode import ScorePicture, frames_between
+from . import scoring
+from .decode import ScorePicture, frames_between, keyframes_near
+from .errors import DecodeError
 from .frames import VideoInfo, score_size
-from .moments import Measures, Moment
+from .moments import Measures, Moment, MomentsDocument
+from .track import Track
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
 
-    from .export.contact_sheet import SheetEntry
+    from .export import Thumbnail
+    from .export.contact_sheet import Duplicate, SheetEntry
 
 NEIGHBOUR_S = 0.5
 """Seconds from a peak to the pictures shown beside it."""
 SHEET_HEIGHT = 480
+MOST_DUPLICATES = 24
+"""Near duplicates whose pictures are decoded for one sheet, and `MOST_BESIDE` for one pick."""
+MOST_BESIDE = 6
+THUMBNAIL_SIDE = 160
+SPREAD_THUMBNAILS = 48
+"""Keyframes of a page, evenly over the take; and as many more near the best of the rejected peaks."""
+REJECTED_THUMBNAILS = 32
 
 
-def sheet_entry(info: VideoInfo, moment: Moment) -> SheetEntry:
-    """One row of the contact sheet: the pictures of ``moment`` and what was measured there."""
+def sheet_entry(
+    info: VideoInfo, moment: Moment, standing: Mapping[str, float], alike: Sequence[Duplicate] = ()
+) -> SheetEntry:
+    """One entry of the contact sheet: the pictures of ``moment``, what was measured there, what it stands for.
+
+    Args:
+        info: the take.
+        moment: what is shown.
+        standing: where a measure stands in its take, 0 to 1, by the names that the sheet has for them.
+        alike: peaks that were left out because they look like it.
+    """
     from .export.contact_sheet import SheetEntry
 
     tick = float(info.time_base)
@@ -39,7 +61,68 @@ def sheet_entry(info: VideoInfo, moment: Moment) -> SheetEntry:
         pictures=_pictures_at(info, times),
         times=times,
         measures=_told(moment.measures),
+        standing=standing,
+        duplicates=alike,
     )
+
+
+def standings(track: Track, times: Sequence[float]) -> list[dict[str, float]]:
+    """Where the measures stand in the take at each of ``times``, 0 to 1 as `scoring.score` has it."""
+    terms: dict[str, npt.NDArray[Any]] = {
+        "sharpness": scoring.normalize(np.log1p(track.sharpness.astype(np.float64))),
+        "exposure penalty": track.exposure_penalty,
+        "aesthetic": scoring.normalize(track.aesthetic),
+    }
+    if not np.isnan(track.prompt_similarity).all():
+        terms["prompt similarity"] = scoring.normalize(track.prompt_similarity)
+    places = np.searchsorted(track.times, times).clip(0, len(track) - 1)
+    return [{name: float(values[place]) for name, values in terms.items()} for place in places]
+
+
+def duplicates(info: VideoInfo, document: MomentsDocument) -> dict[int, list[Duplicate]]:
+    """The near duplicates of each pick by its rank, best first, as far as the sheet shows them.
+
+    One that cannot be decoded any more is shown without its picture.
+    """
+    from .export.contact_sheet import Duplicate
+
+    found: dict[int, list[Duplicate]] = {}
+    room = MOST_DUPLICATES
+    for rejection in document.rejected:
+        if rejection.duplicate_of is None:
+            continue
+        beside = found.setdefault(rejection.duplicate_of, [])
+        picture = None
+        if room and len(beside) < MOST_BESIDE:
+            with contextlib.suppress(DecodeError):
+                room -= 1
+                picture = _pictures_at(info, [rejection.peak_s])[0]
+        beside.append(Duplicate(peak_s=rejection.peak_s, picture=picture))
+    return found
+
+
+def thumbnails(info: VideoInfo, document: MomentsDocument, entries: Sequence[SheetEntry]) -> list[Thumbnail]:
+    """Small pictures of the take for its page: of its picks and near duplicates, and keyframes all over it."""
+    made = [_thumbnail(entry.pictures[entry.main], entry.times[entry.main]) for entry in entries]
+    shown = (alike for entry in entries for alike in entry.duplicates)
+    made += [_thumbnail(alike.picture, alike.peak_s) for alike in shown if alike.picture is not None]
+    convert = ScorePicture(info, score_size(info.display_size, THUMBNAIL_SIDE)).convert
+    spread = (np.arange(SPREAD_THUMBNAILS) * document.source.duration_s / SPREAD_THUMBNAILS).tolist()
+    rejected = [rejection.peak_s for rejection in document.rejected[:REJECTED_THUMBNAILS]]
+    made += [_thumbnail(convert(frame), time) for time, frame in keyframes_near(info, sorted([*spread, *rejected]))]
+    return made
+
+
+def _thumbnail(picture: npt.NDArray[np.uint8], time: float) -> Thumbnail:
+    from PIL import Image
+
+    from .export import Thumbnail
+
+    image = Image.fromarray(np.ascontiguousarray(picture))
+    image.thumbnail((2 * THUMBNAIL_SIDE, 2 * THUMBNAIL_SIDE), Image.Resampling.LANCZOS, reducing_gap=3)
+    file = io.BytesIO()
+    image.save(file, format="JPEG", quality=72, optimize=True)
+    return Thumbnail(time_s=time, width=image.width, height=image.height, jpeg=file.getvalue())
 
 
 def _told(measures: Measures) -> dict[str, float | None]:

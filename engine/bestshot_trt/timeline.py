@@ -193,6 +193,7 @@ class _Take:
 class _Refusal(NamedTuple):
     reason: str
     detail: str
+    duplicate_of: int | None = None
 
 
 def _keep_apart(times: Series, order: list[int], min_gap: float) -> tuple[list[int], dict[int, float]]:
@@ -220,23 +221,24 @@ def _too_near(time: float, near: float, min_gap: float) -> _Refusal:
     return _Refusal("min_gap", f"{gap:.3f} s from the better peak at {near:.3f} s; the least gap is {min_gap:g} s")
 
 
-def _unit(vector: npt.NDArray[np.floating]) -> Series:
-    """``vector`` at length 1, or zeros, whose cosine distance to anything is 1."""
+def unit(vector: npt.NDArray[np.floating]) -> Series:
+    """``vector`` (d,) at length 1, or zeros, whose cosine distance to anything is 1, where it has no length."""
     wide = vector.astype(np.float64)
     norm = float(np.linalg.norm(wide))
     return wide / norm if 0 < norm < math.inf else np.zeros_like(wide)
 
 
-def _duplicate(units: Series, unit: Series, tau: float) -> _Refusal | None:
-    """Why ``unit`` is a near duplicate of a row of ``units`` (picks by rank), or None."""
+def _duplicate(units: Series, direction: Series, tau: float) -> _Refusal | None:
+    """Why ``direction`` is a near duplicate of a row of ``units`` (picks by rank), or None."""
     if tau <= 0 or not len(units):
         return None
-    distances = 1 - units @ unit
+    distances = 1 - units @ direction
     nearest = int(np.argmin(distances))
     if distances[nearest] > tau:
         return None
     distance = max(0.0, float(distances[nearest]))
-    return _Refusal("duplicate", f"cosine distance {distance:.4f} to rank {nearest + 1}; it must be above {tau:g}")
+    detail = f"cosine distance {distance:.4f} to rank {nearest + 1}; it must be above {tau:g}"
+    return _Refusal("duplicate", detail, nearest + 1)
 
 
 def _free_gap(spans: list[Span], time: float, duration: float) -> Span | None:
@@ -322,15 +324,29 @@ def _choose(
         if len(picks) == config.top:
             refused[index] = full
             continue
-        unit = _unit(embedding[index])
-        verdict = _duplicate(units[: len(picks)], unit, config.diversity) or _place(take, index, spans, config)
+        direction = unit(embedding[index])
+        verdict = _duplicate(units[: len(picks)], direction, config.diversity) or _place(take, index, spans, config)
         if isinstance(verdict, _Refusal):
             refused[index] = verdict
             continue
-        units[len(picks)] = unit
+        units[len(picks)] = direction
         bisect.insort(spans, verdict)
         picks.append(Pick(rank=len(picks) + 1, index=index, start=verdict[0], end=verdict[1]))
     return picks, refused
+
+
+def _by_height(grid: Series, smoothed: Series, window: float, score: Series | None) -> list[int]:
+    """The peaks in descending smoothed score, the earlier of equals first."""
+    peaks = find_peaks(smoothed)
+    if score is not None:
+        peaks = _best_of_equal_windows(peaks, grid, score, window)
+    order: list[int] = peaks[np.argsort(-smoothed[peaks], kind="stable")].tolist()
+    return order
+
+
+def peaks_apart(times: Series, smoothed: Series, config: PickConfig, score: Series) -> list[int]:
+    """The peaks that `select` compares with one another, as far as it has to, in its order: ``min_gap`` apart."""
+    return _keep_apart(times, _by_height(times, smoothed, config.window, score), config.min_gap)[0]
 
 
 def select(
@@ -377,10 +393,7 @@ def select(
         return Selection(picks=(), rejections=())
     if not 0 <= grid[0] <= grid[-1] <= duration < math.inf:
         raise ValueError(f"times span {grid[0]} to {grid[-1]} s; they must lie in 0 to {duration} s")
-    peaks = find_peaks(series)
-    if score is not None:
-        peaks = _best_of_equal_windows(peaks, grid, _series(grid, score)[1], config.window)
-    order = peaks[np.argsort(-series[peaks], kind="stable")].tolist()
+    order = _by_height(grid, series, config.window, None if score is None else _series(grid, score)[1])
     step = float(np.diff(grid).min()) if len(grid) > 1 else 0.0
     take = _Take(grid, series, float(duration), float(np.median(series)), step)
     apart, crowded = _keep_apart(grid, order, config.min_gap)
@@ -392,6 +405,6 @@ def select(
         index = others[place]
         time = float(grid[index])
         why = refused.get(index) or _too_near(time, crowded[index], config.min_gap)
-        return Rejection(peak_s=time, score_smooth=float(series[index]), reason=why.reason, detail=why.detail)
+        return Rejection(peak_s=time, score_smooth=float(series[index]), **why._asdict())
 
     return Selection(picks=tuple(picks), rejections=Rejections(rejection, len(others)))

@@ -97,7 +97,7 @@ def test_more_picks_than_a_jpeg_can_hold(tmp_path: Path) -> None:
     path = tmp_path / "sheet.jpg"
     write_contact_sheet([entry(rank, 36, 64) for rank in range(1, 1001)], path, "take.mp4")
     with Image.open(path) as sheet:
-        assert 40_000 < sheet.height < 65_500
+        assert sheet.width * sheet.height <= 80_000_000
 
 
 @pytest.mark.parametrize("title", ["", "x" * 500, "line\nbreak\udcff\x00", "日本語.mp4"])

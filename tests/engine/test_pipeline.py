@@ -14,7 +14,10 @@ FAST = bt.Config(
     pick=bt.PickConfig(top=2, min_gap=2.0, diversity=0.0, pre=0.4, post=0.4),
     export=bt.ExportConfig(x264_preset="ultrafast"),
 )
-RESULTS = ["clips", "contact_sheet.jpg", "cuts", "moments.csv", "moments.json", "timeline.svg", "track.parquet"]
+RESULTS = [
+    *("clips", "contact_sheet.jpg", "cuts", "moments.csv", "moments.json"),
+    *("report.html", "timeline.svg", "track.parquet"),
+]
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +40,9 @@ def test_the_three_steps_make_what_run_makes(take, track, tmp_path):
     assert document.moments == whole.moments
     assert document.rejected == whole.rejected
     assert names(tmp_path / "run") == RESULTS
-    assert names(tmp_path / "steps") == [name for name in RESULTS if name not in (results.TIMELINE, results.TRACK)]
+    assert names(tmp_path / "steps") == [
+        name for name in RESULTS if name not in (results.REPORT, results.TIMELINE, results.TRACK)
+    ]
 
 
 def test_what_run_returns_is_what_is_on_disk(take, tmp_path):

@@ -81,7 +81,7 @@ def run(
 ) -> None:
     """Analyze a take, pick its best moments and cut them: the whole job.
 
-    Writes clips/, cuts/, contact_sheet.jpg, timeline.svg, moments.json, moments.csv and track.parquet.
+    Writes clips/, cuts/, contact_sheet.jpg, report.html, timeline.svg, moments.json, moments.csv and track.parquet.
     """
     with reported(verbose=verbose):
         settings = _settings(
@@ -173,7 +173,7 @@ def pick(
 ) -> None:
     """Pick moments from a score track: the cheap half, without decoding.
 
-    With -o it writes moments.json, moments.csv and timeline.svg there; without, it only prints.
+    With -o it writes report.html, moments.json, moments.csv and timeline.svg there; without, it only prints.
     With --overwrite, the clips of an older selection there go with it.
     """
     with reported(verbose=verbose):

@@ -6,6 +6,7 @@ from typing import Protocol
 from ..config import AnalyzeConfig
 from ..frames import DecodeReport, FrameBatch, ModelView, VideoInfo
 from ._between import frames_between
+from ._keyframes import keyframes_near
 from ._open import open_container, stream_of
 from ._picture import ScorePicture
 from ._probe import probe
@@ -19,6 +20,7 @@ __all__ = [
     "ScorePicture",
     "StillPicture",
     "frames_between",
+    "keyframes_near",
     "open_container",
     "probe",
     "progressive",

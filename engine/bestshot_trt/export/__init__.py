@@ -1,20 +1,23 @@
-"""What comes out: clips cut to the frame, a contact sheet, a plot of the take, cut lists."""
+"""What comes out: clips cut to the frame, a contact sheet, a plot of the take, a page of it, cut lists."""
 
 from ._audio import channels_of
 from ._ffmpeg import prove_encoder
 from .clips import ClipResult, write_clip
 from .contact_sheet import SheetEntry, write_contact_sheet
 from .cutlists import CUT_LISTS, write_cut_lists
+from .report import Thumbnail, write_report
 from .timeline_plot import write_timeline
 
 __all__ = [
     "CUT_LISTS",
     "ClipResult",
     "SheetEntry",
+    "Thumbnail",
     "channels_of",
     "prove_encoder",
     "write_clip",
     "write_contact_sheet",
     "write_cut_lists",
+    "write_report",
     "write_timeline",
 ]
