@@ -1,6 +1,5 @@
-"""`bestshot-trt doctor` says what works here, and why not where it does not."""
+"""`bestshot-trt doctor` says what works here, and why not where it does not; GPUs are in test_doctor_gpu.py."""
 
-import ctypes
 import importlib
 import sys
 import types
@@ -51,8 +50,7 @@ def test_whatever_does_not_work_has_a_hint(here):
     assert [check.name for check in here if check.ok is False and not check.hint] == []
 
 
-def test_it_does_not_suggest_a_gpu_path_that_is_not_there(here):
-    assert "not in this version" in by_name(here)["backend gpu"].value
+def test_models_that_are_not_there_are_no_fault(here):
     assert "no CLIP model" in by_name(here)["models"].value
 
 
@@ -87,62 +85,6 @@ def test_an_encoder_that_is_not_needed_does_not_make_it_unhealthy(monkeypatch):
     assert by_name(checks)["encoder h264_nvenc"].value == "Cannot load libcuda.so.1"
     assert "not needed" in by_name(checks)["encoder h264_nvenc"].hint
     assert is_healthy(checks)
-
-
-def test_a_machine_without_gpu_gets_hints_and_stays_healthy(instant, monkeypatch):
-    def missing(name):
-        raise OSError(f"{name}: cannot open shared object file")
-
-    unimportable(monkeypatch, "pynvml", "nvidia")
-    monkeypatch.setattr(ctypes, "CDLL", missing)
-    monkeypatch.setenv("PATH", "")
-    checks = inspect()
-    for name in ("gpu", "NVDEC", "NVENC", "DALI"):
-        assert by_name(checks)[name].ok is False
-        assert by_name(checks)[name].hint
-    assert 'pip install "bestshot-trt[gpu]"' in by_name(checks)["DALI"].hint
-    assert is_healthy(checks)
-
-
-class FakeNvmlError(Exception):
-    pass
-
-
-def fake_nvml(monkeypatch, **calls):
-    module = types.ModuleType("pynvml")
-    module.NVMLError = FakeNvmlError
-    vars(module).update(
-        nvmlInit=lambda: None,
-        nvmlShutdown=lambda: None,
-        nvmlDeviceGetCount=lambda: 2,
-        nvmlDeviceGetHandleByIndex=lambda index: index,
-        nvmlDeviceGetName=lambda handle: f"Card {handle}".encode(),
-        nvmlSystemGetDriverVersion=lambda: "999.1",
-    )
-    vars(module).update(calls)
-    monkeypatch.setitem(sys.modules, "pynvml", module)
-
-
-def test_every_gpu_is_named_with_its_driver(instant, monkeypatch):
-    fake_nvml(monkeypatch)
-    assert by_name(inspect())["gpu"] == Check("gpu", True, "Card 0, driver 999.1; Card 1, driver 999.1")
-
-
-def test_nvml_without_a_driver_is_no_gpu(instant, monkeypatch):
-    def fail():
-        raise FakeNvmlError("Driver Not Loaded")
-
-    fake_nvml(monkeypatch, nvmlInit=fail)
-    monkeypatch.setenv("PATH", "")
-    assert by_name(inspect())["gpu"].ok is False
-
-
-def test_installed_gpu_packages_are_told_from_missing_ones(tmp_path, instant, monkeypatch):
-    (tmp_path / "cupy").mkdir()
-    (tmp_path / "cupy" / "__init__.py").write_text("raise AssertionError('must not be imported')")
-    monkeypatch.syspath_prepend(tmp_path)
-    importlib.invalidate_caches()
-    assert by_name(inspect())["CuPy"] == Check("CuPy", True, "installed")
 
 
 def test_no_pyav_is_unhealthy_with_a_pip_line(instant, monkeypatch):

@@ -258,13 +258,17 @@ def demo(
 
 
 @app.command()
-def doctor(verbose: o.Verbose = False) -> None:
-    """Say what this machine can do, proven where it can be, and what to install for more."""
+def doctor(json: o.ChecksJson = False, verbose: o.Verbose = False) -> None:
+    """Say what this machine can do, proven where it can be, and what to install for more.
+
+    On an NVIDIA machine: cards, driver, NVDEC and NVENC, and whether the GPU packages fit them.
+    """
     with reported(verbose=verbose):
         from ..doctor import inspect, is_healthy
         from .table import print_checks
 
         checks = inspect()
-        print_checks(checks)
-        if not is_healthy(checks):
+        healthy = is_healthy(checks)
+        print_checks(checks, healthy=healthy, as_json=json)
+        if not healthy:
             raise typer.Exit(1)

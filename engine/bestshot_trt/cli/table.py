@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -108,8 +110,12 @@ def print_findings(findings: list[Finding]) -> bool:
     return found == len(findings)
 
 
-def print_checks(checks: list[Check]) -> None:
-    """Print what this machine can do, one line each, with what to install for more."""
+def print_checks(checks: list[Check], *, healthy: bool, as_json: bool) -> None:
+    """Print what this machine can do, one line each, with what to install for more; or all of it as JSON."""
+    if as_json:
+        document = {"healthy": healthy, "checks": [dataclasses.asdict(check) for check in checks]}
+        put(json.dumps(document, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+        return
     width = max(len(check.name) for check in checks)
     lines = []
     for check in checks:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
-import importlib
-import importlib.util
 import os
 import platform
 import shutil
@@ -12,11 +9,16 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 
-from ._version import __version__
-from .cores import usable_cores
-from .errors import ExportError, shown
+from .._version import __version__
+from ..cards import Survey, survey
+from ..cores import usable_cores
+from ..errors import ExportError
+from ._cards import card_checks
+from ._check import Check
+from ._libraries import library_checks
+
+__all__ = ["REQUIRED", "Check", "inspect", "is_healthy"]
 
 DECODERS = {
     "h264": ("h264",),
@@ -33,32 +35,13 @@ ENCODERS = ("libx264", "libx265", "libsvtav1", "h264_nvenc", "hevc_nvenc", "av1_
 REQUIRED = ("decoder h264", "encoder libx264", "folder")
 """The checks without which nothing works."""
 
-_LIBRARIES = {"NVDEC": "libnvcuvid.so.1", "NVENC": "libnvidia-encode.so.1"}
-_PACKAGES = {"CuPy": "cupy", "DALI": "nvidia.dali"}
+_UNTRIED = "not tried: the NVIDIA driver does not answer"
+_GPU_NEEDS = ("gpu", "NVDEC", "DALI", "CuPy", "NVRTC")
 _SCARCE_BYTES = 2 << 30
 _UNUSED = "not needed: this version cuts clips with libx264 only"
-_NO_GPU_PATH = "not needed: this version runs on the CPU only"
 _GET_FFMPEG = "pip install --force-reinstall imageio-ffmpeg, or name an ffmpeg in IMAGEIO_FFMPEG_EXE"
 _GET_PYAV = 'pip install --force-reinstall "av>=15,<19"'
 _RUN_S = 20
-
-
-@dataclass(frozen=True)
-class Check:
-    """One thing looked at; ``value`` and ``hint`` are one line each.
-
-    ``ok`` is None for plain information, else whether it works. What does not work may well not be
-    needed: `is_healthy` knows. ``hint`` says what to do, and is empty when there is nothing to do.
-    """
-
-    name: str
-    ok: bool | None
-    value: str
-    hint: str = ""
-
-    def __post_init__(self) -> None:
-        for field in ("value", "hint"):
-            object.__setattr__(self, field, shown(" ".join(str(getattr(self, field)).split())))
 
 
 def inspect() -> list[Check]:
@@ -66,7 +49,13 @@ def inspect() -> list[Check]:
 
     What is missing or broken is a check that is not ok, never an exception.
     """
-    return [*_computer(), *_ffmpeg(), *_pyav(), *_encoders(), *_gpu(), *_model(), *_folder()]
+    found = survey()
+    gpu = [*card_checks(found), *library_checks(found)]
+    return [
+        *(*_computer(), *_ffmpeg(), *_pyav(), *_encoders(found)),
+        *(_backend_gpu(gpu, found), *gpu, _engines(found)),
+        *(*_model(), *_folder()),
+    ]
 
 
 def is_healthy(checks: list[Check]) -> bool:
@@ -107,7 +96,7 @@ def _output(command: list[str]) -> str | None:
 
 def _ffmpeg() -> Iterator[Check]:
     try:
-        from .export._ffmpeg import find_ffmpeg
+        from ..export._ffmpeg import find_ffmpeg
 
         path = find_ffmpeg()
     except (ImportError, ExportError) as error:
@@ -152,82 +141,48 @@ def _decoder(names: tuple[str, ...]) -> str | None:
     return None
 
 
-def _encoders() -> Iterator[Check]:
+def _encoders(found: Survey) -> Iterator[Check]:
     try:
-        from .export import prove_encoder
+        from ..export import prove_encoder
     except ImportError as error:
         yield Check("encoder libx264", False, str(error), "pip install --force-reinstall bestshot-trt")
         return
-    with ThreadPoolExecutor(max_workers=len(ENCODERS)) as pool:
-        reasons = list(pool.map(prove_encoder, ENCODERS))
-    for name, reason in zip(ENCODERS, reasons, strict=True):
+    # A driver that does not answer would hold up its encoders too.
+    tried = [name for name in ENCODERS if found.has_answered or not name.endswith("_nvenc")]
+    with ThreadPoolExecutor(max_workers=len(tried)) as pool:
+        reasons = dict(zip(tried, pool.map(prove_encoder, tried), strict=True))
+    for name in ENCODERS:
+        reason = reasons.get(name, _UNTRIED)
         hint = _GET_FFMPEG if name == "libx264" else _UNUSED
         yield Check(f"encoder {name}", reason is None, reason or "works: encoded a few frames", hint if reason else "")
 
 
-def _gpu() -> Iterator[Check]:
-    yield Check("backend gpu", None, "not in this version: it decodes and measures on the CPU")
-    yield _graphics_card()
-    for name, library in _LIBRARIES.items():
-        hint = f"{_NO_GPU_PATH}; it comes with the NVIDIA driver (containers: NVIDIA_DRIVER_CAPABILITIES=all)"
-        loads = _loads(library)
-        yield Check(name, loads, f"{library} {'loads' if loads else 'cannot be loaded'}", "" if loads else hint)
-    for name, package in _PACKAGES.items():
-        here = _is_installed(package)
-        hint = f'{_NO_GPU_PATH}; a later one will use it: pip install "bestshot-trt[gpu]"'
-        yield Check(name, here, "installed" if here else "not installed", "" if here else hint)
+def _backend_gpu(checks: list[Check], found: Survey) -> Check:
+    missing = ", ".join(check.name for check in checks if check.name in _GPU_NEEDS and not check.ok)
+    machine = f"this machine lacks {missing}" if missing else "this machine has what it will need"
+    return Check("backend gpu", None, f"not in this version: it decodes and measures on the CPU; {machine}")
 
 
-def _graphics_card() -> Check:
-    """Names and driver by NVML, else by nvidia-smi."""
-    cards = _cards_by_nvml() or _output(["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"])
-    if cards and cards.strip():
-        return Check("gpu", True, "; ".join(cards.strip().splitlines()))
-    hint = f"{_NO_GPU_PATH}; for a later one: an NVIDIA GPU with its driver, so that nvidia-smi lists it"
-    return Check("gpu", False, "no NVIDIA GPU found", hint)
+def _engines(found: Survey) -> Check:
+    """The cache of TensorRT engines, and how many of them are for a card of this machine."""
+    from ..embed.engines import engines_folder
 
-
-def _cards_by_nvml() -> str | None:
-    """``name, driver`` of every GPU, one a line, or None when NVML is not installed or finds none."""
+    folder = engines_folder()
     try:
-        nvml = importlib.import_module("pynvml")
-    except ImportError:
-        return None
-    try:
-        nvml.nvmlInit()
-        try:
-            handles = [nvml.nvmlDeviceGetHandleByIndex(i) for i in range(nvml.nvmlDeviceGetCount())]
-            driver = _text(nvml.nvmlSystemGetDriverVersion())
-            return "\n".join(f"{_text(nvml.nvmlDeviceGetName(handle))}, driver {driver}" for handle in handles)
-        finally:
-            nvml.nvmlShutdown()
-    except nvml.NVMLError:
-        return None
-
-
-def _text(value: str | bytes) -> str:
-    """What NVML calls return: bytes up to nvidia-ml-py 11, text since."""
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
-
-
-def _loads(library: str) -> bool:
-    try:
-        ctypes.CDLL(library)
-    except OSError:
-        return False
-    return True
-
-
-def _is_installed(package: str) -> bool:
-    """Whether ``package`` can be found; it is not imported, though the package above it is."""
-    try:
-        return importlib.util.find_spec(package) is not None
-    except ImportError:
-        return False
+        files = {path: path.stat().st_size for path in folder.rglob("*") if path.is_file()}
+    except OSError as error:
+        value = f"{folder} cannot be read: {error.strerror or error}"
+        return Check("engines", False, value, "name another folder in BESTSHOT_ENGINES")
+    engines = [path.name for path in files if path.suffix == ".engine"]
+    number = "1 engine" if len(engines) == 1 else f"{len(engines) or 'no'} engines"
+    kinds = {f".sm_{card.capability[0]}{card.capability[1]}." for card in found.usable if card.capability}
+    mine = sum(any(kind in name for kind in kinds) for name in engines)
+    fitting = f" ({mine} for a GPU of this machine)" if engines and kinds else ""
+    return Check("engines", None, f"{number}{fitting}, {sum(files.values()) / 2**20:.0f} MiB in {folder}")
 
 
 def _model() -> Iterator[Check]:
-    from .embed.models import CPU_DEFAULT, installed, models_folder
+    from ..embed.models import CPU_DEFAULT, installed, models_folder
 
     found = installed()
     if found:
