@@ -107,8 +107,9 @@ class AnalyzeConfig:
     precision: str = _setting(
         "auto",
         "arithmetic of the CLIP model; auto is fp32 on the CPU and fp16 for TensorRT; "
-        "int8 on the CPU, where models verify found it close enough",
-        choices=("auto", "fp32", "fp16", "int8"),
+        "bf16, and fp8 where the model has such a graph, for TensorRT only; "
+        "int8 on the CPU only, where models verify found it close enough",
+        choices=("auto", "fp32", "fp16", "bf16", "fp8", "int8"),
     )
     framing: str = _setting(
         "crop",

@@ -25,7 +25,7 @@ BOUNDS = {
     (Weights, "prompt"): "at least -100, at most 100",
     (AnalyzeConfig, "fps"): "above 0, at most 60 Hz",
     (AnalyzeConfig, "score_height"): "at least 16, at most 4320 pixels",
-    (AnalyzeConfig, "precision"): "one of auto, fp32, fp16, int8",
+    (AnalyzeConfig, "precision"): "one of auto, fp32, fp16, bf16, fp8, int8",
     (AnalyzeConfig, "framing"): "one of crop, squash, pad",
     (AnalyzeConfig, "backend"): "one of auto, cpu, gpu",
     (PickConfig, "normalize"): "one of track, none",

@@ -516,3 +516,21 @@ def test_clip_text_from_another_exporter(cosines: Any, small_clip: Any, opset: i
             expected = unit(small_clip.encode_text(torch.from_numpy(ids)).numpy())
         np.testing.assert_allclose(run(model, tokens=ids)[0], expected, atol=1e-5)
         assert cosines(model, half, tokens=ids).min() > 0.999
+
+
+def test_bf16_keeps_the_interface_and_rounds_to_the_nearest(zoo):
+    model = visual(zoo.transformer_tower(WIDTH, 17), zoo.tiny_head(WIDTH))
+    exact = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+    half = compose.to_bf16(model)
+    rounded = [tensor for tensor in half.graph.initializer if tensor.data_type == onnx.TensorProto.BFLOAT16]
+    assert rounded
+    for tensor in rounded:
+        bits = np.frombuffer(tensor.raw_data, np.uint16).astype(np.uint32) << 16
+        values, wanted = bits.view(np.float32), exact[tensor.name.removesuffix("/bf16")].ravel()
+        np.testing.assert_allclose(values, wanted, rtol=2**-8)
+    kinds = {value.name: value.type.tensor_type.elem_type for value in [*half.graph.input, *half.graph.output]}
+    assert kinds == {"frames": 2, "embedding": 1, "aesthetic": 1}
+    in_float32 = {node.op_type for node in half.graph.node if node.op_type in ("LayerNormalization", "Softmax", "Conv")}
+    casts = {node.output[0] for node in half.graph.node if node.op_type == "Cast" and node.attribute[0].i == 16}
+    assert in_float32 == {"LayerNormalization", "Softmax", "Conv"}
+    assert casts

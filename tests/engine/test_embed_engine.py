@@ -16,7 +16,7 @@ from onnx import helper
 from bestshot_trt.embed import _target, build, compose
 from bestshot_trt.embed._engine import Batches, build_engine, read_engine_card
 from bestshot_trt.embed._target import find_target
-from bestshot_trt.embed.models import CLIP_MEAN, CLIP_STD, ModelFolder
+from bestshot_trt.embed.models import CLIP_MEAN, CLIP_STD, ModelFolder, open_folder
 from bestshot_trt.errors import BackendUnavailable, BestshotError, ConfigError, InputError, ModelUnavailable
 
 SCRIPT = Path(__file__).resolve().parents[2] / "build_trt.py"
@@ -52,11 +52,14 @@ MODELS = {
 }
 
 
-@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+CONVERTED = {"fp32": lambda model: model, "fp16": compose.to_fp16, "bf16": compose.to_bf16}
+
+
+@pytest.mark.parametrize("precision", CONVERTED)
 @pytest.mark.parametrize("name", MODELS)
 def test_every_graph_builds(zoo: ModuleType, target: Any, name: str, precision: str, tmp_path: Path) -> None:
     model = MODELS[name](zoo)
-    onnx.save(compose.to_fp16(model) if precision == "fp16" else model, tmp_path / "graph.onnx")
+    onnx.save(CONVERTED[precision](model), tmp_path / "graph.onnx")
     card = build_engine(tmp_path / "graph.onnx", tmp_path / "graph.engine", target=target, batches=Batches(1, 4, 16))
     engine = (tmp_path / "graph.engine").read_bytes()
     assert card == read_engine_card(tmp_path / "graph.engine")
@@ -100,6 +103,38 @@ def test_a_folder_without_fp16_gains_it_on_the_way(
     ((_, engine),) = build.build_engines(folder, target=target)
     half = (folder.path / "visual.fp16.onnx").read_bytes()
     assert read_engine_card(engine.path).onnx_sha256 == hashlib.sha256(half).hexdigest()
+
+
+def with_fp8(model: Any) -> Any:
+    """``model`` with what its first projections read and weigh quantised to 8-bit floats, as other tools write it."""
+    nodes = []
+    for node in model.graph.node:
+        if node.op_type == "MatMul" and node.input[0].endswith("normed"):
+            for side, name in enumerate(node.input):
+                eight, back = f"{node.output[0]}/{side}/fp8", f"{node.output[0]}/{side}/back"
+                nodes.append(helper.make_node("QuantizeLinear", [name, "fp8_scale", "fp8_zero"], [eight]))
+                nodes.append(helper.make_node("DequantizeLinear", [eight, "fp8_scale", "fp8_zero"], [back]))
+                node.input[side] = back
+        nodes.append(node)
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    model.graph.initializer.append(helper.make_tensor("fp8_scale", onnx.TensorProto.FLOAT, [], [0.01]))
+    model.graph.initializer.append(helper.make_tensor("fp8_zero", onnx.TensorProto.FLOAT8E4M3FN, [], [0.0]))
+    onnx.checker.check_model(model)
+    return model
+
+
+def test_a_graph_with_fp8_that_lies_in_the_folder_builds_for_cards_that_have_it(
+    zoo: ModuleType, rtx: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BESTSHOT_ENGINES", str(tmp_path / "engines"))
+    folder = zoo.tiny_model_folder(tmp_path / "tiny")
+    onnx.save(with_fp8(visual(zoo.transformer_tower(opset=19), zoo)), folder.path / "visual.fp8.onnx")
+    ((_, engine),) = build.build_engines(folder, precision="fp8", target=find_target("8.9"))
+    assert engine.path.name.startswith("visual.fp8.sm_89.")
+    assert "visual.fp8.onnx" in open_folder(folder.path).card.files
+    message = refusal(ModelUnavailable, build.build_engines, folder, precision="fp8", target=find_target("8.6"))
+    assert "fp8" in message
 
 
 def refusal(kind: type[BestshotError], make: Any, *arguments: Any, **options: Any) -> str:

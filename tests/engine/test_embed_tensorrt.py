@@ -16,7 +16,7 @@ import onnx
 import pytest
 
 from bestshot_trt.config import AnalyzeConfig
-from bestshot_trt.embed import _fp16, _on_gpu, _onnx, build, compose
+from bestshot_trt.embed import _half, _on_gpu, _onnx, build, compose
 from bestshot_trt.embed._base import Embedded
 from bestshot_trt.embed._engine import Batches, card_path
 from bestshot_trt.embed._onnx import OnnxEmbedder
@@ -358,7 +358,7 @@ def test_an_engine_whose_half_precision_overflows_is_refused(
     folder = with_graph(folder, graph(), "fp32")
     good = wanted(with_graph(folder, compose.to_fp16(graph())))
     assert prove(good, ensure_engine(good), [footage()]).card.parity is not None
-    monkeypatch.setattr(_fp16, "_FLOAT32_OPS", frozenset())
+    monkeypatch.setattr(_half, "_FLOAT32_OPS", frozenset())
     assert "cosine" in refused(wanted(with_graph(folder, compose.to_fp16(graph()))))
 
 
@@ -458,6 +458,18 @@ def test_on_a_gpu_an_engine_that_was_not_compared_is_not_used(
 def test_int8_stays_on_the_cpu(trt_on_cpu: ModuleType, folder: ModelFolder) -> None:
     with pytest.raises(BackendUnavailable, match="int8 is for CPUs"):
         on_gpu(folder, "int8")
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp8"])
+def test_what_only_engines_run_is_refused_on_the_cpu(folder: ModelFolder, precision: str) -> None:
+    config = AnalyzeConfig(model=str(folder.path), precision=precision)
+    with pytest.raises(BackendUnavailable, match="TensorRT engines"):
+        open_embedder(config, default="ViT-B-32", progress=silent)
+
+
+def test_a_precision_without_a_graph_is_refused(trt_on_cpu: ModuleType, folder: ModelFolder) -> None:
+    with pytest.raises(ModelUnavailable, match="no fp8 graph"):
+        on_gpu(folder, "fp8")
 
 
 def test_onnx_runtime_that_has_no_cuda_says_so(folder: ModelFolder) -> None:

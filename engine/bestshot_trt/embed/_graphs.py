@@ -1,4 +1,4 @@
-"""What `compose` and `_fp16` need to take ONNX graphs apart: lifting weights out, walking, inferring types."""
+"""What `compose` and `_half` need to take ONNX graphs apart: lifting weights out, walking, inferring types."""
 
 from __future__ import annotations
 

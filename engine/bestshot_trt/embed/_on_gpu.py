@@ -34,7 +34,12 @@ def open_on_gpu(
     """
     if config.precision == "int8":
         raise BackendUnavailable("precision int8 is for CPUs; on a GPU use fp16 or fp32, or --backend cpu")
+    from .build import add_precision
+
     precision = GPU_PRECISION if config.precision == "auto" else config.precision
+    folder = add_precision(folder, precision)
+    if not folder.has("visual", precision):
+        raise ModelUnavailable(f"{shown(folder.path)}: this model has no {precision} graph; use fp16, bf16 or fp32")
     try:
         engine, trt = _proven(folder, precision, config.framing, frames, progress)
         return _engine_embedder(folder, engine, trt, precision, config.framing), None
@@ -45,11 +50,7 @@ def open_on_gpu(
 def _proven(
     folder: ModelFolder, precision: str, framing: str, frames: Frames | None, progress: Progress
 ) -> tuple[Engine, Any]:
-    from .build import add_precision
-
     target = find_target(_current_capability())
-    if precision == "fp16":
-        folder = add_precision(folder, precision)
     wanted = Wanted(folder, "visual", precision, target, Batches())
     engine = ensure_engine(wanted, progress=progress)
     if engine.card.parity is None:
@@ -89,5 +90,5 @@ def _through_cuda(folder: ModelFolder, config: AnalyzeConfig, reason: Exception)
             f"CLIP cannot run on the GPU: {reason}; nor has ONNX Runtime its CUDA provider ({_ORT_PIP}); "
             f"install one of them, best TensorRT: {PIP}; or use --backend cpu"
         ) from reason
-    precision = "fp32" if config.precision == "auto" else config.precision
+    precision = "fp16" if config.precision == "fp16" else "fp32"
     return OnnxEmbedder(folder, precision=precision, framing=config.framing, device="cuda")

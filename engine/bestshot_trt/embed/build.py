@@ -22,6 +22,7 @@ from .models import (
     HEAD,
     PRECISIONS,
     TOKENIZER,
+    WEIGHTS_SUFFIX,
     HeadCard,
     ModelCard,
     ModelFolder,
@@ -35,6 +36,7 @@ from .text import write_tokenizer
 
 __all__ = ["Batches", "add_precision", "build_engine", "build_engines", "export_openclip", "find_target"]
 
+_HALVES = {"fp16": compose.to_fp16, "bf16": compose.to_bf16}
 REGISTERED = "registered"
 """Weights: those that the registry names."""
 RANDOM = "random"
@@ -121,20 +123,33 @@ class _Steps:
 
 
 def add_precision(folder: ModelFolder, precision: str) -> ModelFolder:
-    """``folder`` with its graphs in "fp16" or "int8" (image graph only) too, made of those in fp32, without torch.
+    """``folder`` with its graphs in another precision too, made of those in fp32, without torch.
 
-    What is there already stays.
+    What is there already stays. A graph that lies in the folder under that precision's name, such as one with fp8
+    quantisation made elsewhere, is taken into the card.
+
+    Args:
+        folder: the model.
+        precision: "fp16", "bf16" (for engines), "int8" (image graph only), or one of a graph that is there.
 
     Raises:
         ModelUnavailable: an fp32 graph is not there in full, or cannot be converted.
         ExportError: the folder cannot be written to.
     """
     towers = [tower for tower in ("visual", "text") if folder.has(tower) and not folder.has(tower, precision)]
-    made = [name for tower in towers for name in _derive(folder.path, tower, precision)]
+    made = [name for tower in towers for name in _derived(folder.path, tower, precision)]
     if not made:
         return folder
     files = {**folder.card.files, **{name: file_card(folder.path / name) for name in made}}
     return write_card(folder.path, dataclasses.replace(folder.card, files=files))
+
+
+def _derived(folder: Path, tower: str, precision: str) -> list[str]:
+    """Names of the files of a graph that is new in ``folder``, or is made."""
+    name = graph_name(tower, precision)
+    if (folder / name).is_file() and precision not in PRECISIONS:
+        return [file for file in (name, name + WEIGHTS_SUFFIX) if (folder / file).is_file()]
+    return _derive(folder, tower, precision)
 
 
 def _derive(folder: Path, tower: str, precision: str) -> list[str]:
@@ -142,8 +157,8 @@ def _derive(folder: Path, tower: str, precision: str) -> list[str]:
     import onnx
 
     source, name = folder / graph_name(tower, "fp32"), graph_name(tower, precision)
-    if precision == "fp16":
-        save_graph(compose.to_fp16(onnx.load(source)), folder / name)
+    if precision in _HALVES:
+        save_graph(_HALVES[precision](onnx.load(source)), folder / name)
     elif precision == "int8" and tower == "visual":
         compose.quantise_int8(source, folder / name)
     else:
@@ -161,14 +176,14 @@ def build_engines(
     force: bool = False,
     progress: Progress = silent,
 ) -> list[tuple[cache.Wanted, cache.Engine]]:
-    """Engines of the graphs of ``folder``, from the engine cache or built into it; fp16 graphs are made if missing.
+    """Engines of the graphs of ``folder``, from the engine cache or built into it; their graphs are made if missing.
 
     Their numbers are not compared with anything here; see `prove.prove`.
 
     Args:
         folder: the model.
         towers: of "visual" and "text".
-        precision: one that the model has graphs in, or "fp16".
+        precision: as for `add_precision`.
         target: this machine's GPU when None.
         batches: the defaults of `Batches` when None.
         force: build them again though they are there.
@@ -181,8 +196,7 @@ def build_engines(
         ExportError: the cache or the folder cannot be written to.
     """
     target = target or find_target()
-    if precision == "fp16":
-        folder = add_precision(folder, precision)
+    folder = add_precision(folder, precision)
     wanted = [cache.Wanted(folder, tower, precision, target, batches or Batches()) for tower in towers]
     return [(one, cache.ensure_engine(one, force=force, progress=progress)) for one in wanted]
 

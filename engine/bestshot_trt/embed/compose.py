@@ -13,13 +13,13 @@ import numpy as np
 
 from ..errors import ModelUnavailable, shown
 from ..moments import PROGRAM
-from ._fp16 import to_fp16
 from ._graphs import HEAD_NODE, TOWER, keep_outputs, lift_weights, opset_of, put_back, shape_of
+from ._half import to_bf16, to_fp16
 from ._int8 import quantise_int8
 from .heads import Head
 from .models import CONTEXT_LENGTH
 
-__all__ = ["BATCH", "quantise_int8", "text_graph", "to_fp16", "visual_graph"]
+__all__ = ["BATCH", "quantise_int8", "text_graph", "to_bf16", "to_fp16", "visual_graph"]
 
 BATCH = "batch"
 """Name of the dynamic dimension of every input and output."""

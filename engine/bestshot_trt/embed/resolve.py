@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..config import AnalyzeConfig
-from ..errors import ModelUnavailable, shown
+from ..errors import BackendUnavailable, ModelUnavailable, shown
 from ..moments import ClipModel
 from ..progress import Progress
 from ._base import Embedder
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 CPU_PRECISION = "fp32"
 """What ``auto`` means for ONNX Runtime; on a CPU fp16 gains nothing."""
+GPU_ONLY = ("bf16", "fp8")
 CLOSE_ENOUGH = 0.99
 """Least mean cosine to fp32, over real frames, at which int8 may be used."""
 
@@ -111,6 +112,8 @@ def _open(
     from ._onnx import OnnxEmbedder
 
     precision = CPU_PRECISION if config.precision == "auto" else config.precision
+    if precision in GPU_ONLY:
+        raise BackendUnavailable(f"precision {precision} is for TensorRT engines; use fp32, or --backend gpu")
     _check_precision(folder, precision)
     return Resolved(OnnxEmbedder(folder, precision=precision, framing=config.framing, device=device), None)
 
