@@ -36,7 +36,8 @@ def build(
         str,
         typer.Option(
             "--precision",
-            help="Of the graph it is built from, which says the types: fp16, bf16, fp32, or of another graph in the folder.",
+            metavar="P",
+            help="Of the graph it is built from, which says the types: fp16, bf16, fp32, or another's in the folder.",
         ),
     ] = "fp16",
     tower: Annotated[str, typer.Option("--tower", metavar="T,...", help="visual, text, or both.")] = "visual",
