@@ -246,3 +246,13 @@ def test_json_has_every_check(look):
     assert document["healthy"] is True
     assert {check["name"] for check in document["checks"]} == set(checks)
     assert set(document["checks"][0]) == {"name", "ok", "value", "hint"}
+
+
+def test_what_is_required_by_name_decides_too(look):
+    look(H100)
+    run = CliRunner().invoke
+    assert run(app, ["doctor", "--require", "gpu", "--require", "NVDEC"]).exit_code == 0
+    assert run(app, ["doctor", "--require", "NVENC"]).exit_code == 1
+    refused = run(app, ["doctor", "--require", "nvdec"])
+    assert refused.exit_code == 2
+    assert "no such check; there are" in refused.stderr

@@ -258,17 +258,18 @@ def demo(
 
 
 @app.command()
-def doctor(json: o.ChecksJson = False, verbose: o.Verbose = False) -> None:
+def doctor(require: o.Require = None, json: o.ChecksJson = False, verbose: o.Verbose = False) -> None:
     """Say what this machine can do, proven where it can be, and what to install for more.
 
-    On an NVIDIA machine: cards, driver, NVDEC and NVENC, and whether the GPU packages fit them.
+    Exits with 1 when something required does not work. On an NVIDIA machine it names cards, driver, NVDEC and NVENC,
+    and says whether the GPU packages fit them.
     """
     with reported(verbose=verbose):
         from ..doctor import inspect, is_healthy
         from .table import print_checks
 
         checks = inspect()
-        healthy = is_healthy(checks)
+        healthy = is_healthy(checks, require or ())
         print_checks(checks, healthy=healthy, as_json=json)
         if not healthy:
             raise typer.Exit(1)

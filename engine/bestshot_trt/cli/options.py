@@ -177,6 +177,10 @@ FramesFolder = Annotated[
 Json = Annotated[
     bool, typer.Option("--json", help="Print the moments document alone, as JSON.", rich_help_panel=OUTPUT)
 ]
+Require = Annotated[
+    list[str] | None,
+    typer.Option(metavar="CHECK", help="Exit with 1 too when this check is not ok, as gpu or NVDEC; repeatable."),
+]
 ChecksJson = Annotated[bool, typer.Option("--json", help="Print every check as JSON.", rich_help_panel=OUTPUT)]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace older results.", rich_help_panel=OUTPUT)]
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="No progress and no remarks.", rich_help_panel=OUTPUT)]

@@ -7,13 +7,13 @@ import platform
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from .._version import __version__
 from ..cards import Survey, survey
 from ..cores import usable_cores
-from ..errors import ExportError
+from ..errors import ConfigError, ExportError
 from ._cards import card_checks
 from ._check import Check
 from ._libraries import library_checks
@@ -58,10 +58,17 @@ def inspect() -> list[Check]:
     ]
 
 
-def is_healthy(checks: list[Check]) -> bool:
-    """Whether everything in `REQUIRED` was checked and works."""
+def is_healthy(checks: list[Check], required: Sequence[str] = ()) -> bool:
+    """Whether everything in `REQUIRED`, and in ``required``, was checked and works.
+
+    Raises:
+        ConfigError: there is no check of a name in ``required``.
+    """
+    if unknown := set(required) - {check.name for check in checks}:
+        names = ", ".join(check.name for check in checks if check.ok is not None)
+        raise ConfigError(f"--require {min(unknown)!r}: no such check; there are {names}")
     working = {check.name for check in checks if check.ok}
-    return working.issuperset(REQUIRED)
+    return working.issuperset((*REQUIRED, *required))
 
 
 def _computer() -> Iterator[Check]:
