@@ -181,27 +181,45 @@ class PickConfig:
 class ExportConfig:
     """What `export` writes."""
 
-    crf: int = _setting(18, "x264 constant rate factor; lower is better and larger", low=0, high=51)
-    x264_preset: str = _setting(
-        "veryfast",
-        "x264 speed preset",
-        choices=(
-            "ultrafast",
-            "superfast",
-            "veryfast",
-            "faster",
-            "fast",
-            "medium",
-            "slow",
-            "slower",
-            "veryslow",
-        ),
+    encoder: str = _setting(
+        "auto",
+        "what encodes clips: nvenc on an NVIDIA GPU, software on the CPU, auto whichever is proven to work",
+        choices=("auto", "nvenc", "software"),
     )
+    codec: str = _setting(
+        "auto",
+        "codec of clips; auto is h264, but hevc for HDR that stays and av1 in webm",
+        choices=("auto", "h264", "hevc", "av1"),
+    )
+    quality: int = _setting(65, "quality of clips in any codec; 65 is CRF 18 of x264", low=0, high=100)
+    effort: str = _setting(
+        "fast", "how hard the encoder works for a smaller file", choices=("fastest", "fast", "medium", "slow")
+    )
+    container: str = _setting(
+        "mp4", "what clips are wrapped in; webm takes av1 only", choices=("mp4", "mov", "mkv", "webm")
+    )
+    height: int | None = _setting(
+        None,
+        "largest short side of clips, as 720; never scaled up; unset: the take's",
+        low=16,
+        high=4320,
+        unit="pixels",
+    )
+    fps: float | None = _setting(
+        None,
+        "constant frame rate of clips, as 29.97; unset: every picture at its own time",
+        low=1,
+        high=240,
+        unit="Hz",
+    )
+    sdr: bool = False
     audio: bool = True
     cut_lists: bool = True
 
     def __post_init__(self) -> None:
         _check(self)
+        if self.container == "webm" and self.codec not in ("auto", "av1"):
+            raise ConfigError(f"container webm holds no {self.codec}; choose codec av1, or container mp4, mov or mkv")
 
 
 @dataclass(frozen=True, kw_only=True)

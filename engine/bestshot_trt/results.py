@@ -41,8 +41,8 @@ CUTS = "cuts"
 SELECTION = (MOMENTS_JSON, MOMENTS_CSV, TIMELINE, REPORT)
 _CUT_LISTS = tuple(f"{CUTS}/{name}" for name in CUT_LISTS)
 _NAMES = (*SELECTION, CONTACT_SHEET, TRACK, *_CUT_LISTS)
-_OWN_CLIP = re.compile(CLIPS + r"/\d{2,}_\d{2,}h\d{2}m\d{2}\.\d{3}s\.mp4", re.ASCII)
-_LEFTOVER = re.compile(r"\.\d{2,}_[^.]*(\.\d*s?)?\.[0-9a-f]{8}\.part\.mp4", re.ASCII)
+_OWN_CLIP = re.compile(CLIPS + r"/\d{2,}_\d{2,}h\d{2}m\d{2}\.\d{3}s\.(?:mp4|mov|mkv|webm)", re.ASCII)
+_LEFTOVER = re.compile(r"\.\d{2,}_[^.]*(\.\d*s?)?\.[0-9a-f]{8}\.part\.(?:mp4|mov|mkv|webm)", re.ASCII)
 _SPARE_S = 0.001
 """How far a moment may end after the take: a second written with fewer digits."""
 
@@ -92,7 +92,7 @@ def opened(folder: Path, *names: str, source: Path, overwrite: bool) -> Iterator
 
 def _remove_leftovers(clips: Path) -> None:
     """Remove what a run that was killed had half written; nobody else writes there now."""
-    for path in clips.glob(".*.part.mp4"):
+    for path in clips.glob(".*.part.*"):
         if _LEFTOVER.fullmatch(path.name):
             path.unlink(missing_ok=True)
 
@@ -285,7 +285,7 @@ def export_moments(
     alike = sheet.duplicates(info, document)
     for moment in document.moments:
         progress("export", done, total)
-        name = f"{CLIPS}/{moments.clip_name(moment.rank, moment.start_s, digits=digits)}"
+        name = f"{CLIPS}/{moments.clip_name(moment.rank, moment.start_s, f'.{config.container}', digits)}"
         result = write_clip(info, moment.start_s, moment.end_s, folder / name, config)
         notes += [note for note in result.notes if note not in notes]
         named.append(dataclasses.replace(moment, clip=name))

@@ -19,7 +19,7 @@ from bestshot_trt import files
 from bestshot_trt.cli import exits, progress
 
 RUN = [sys.executable, "-m", "bestshot_trt"]
-QUICK = ["--score-height", "64", "-k", "1", "--pre", "0.3", "--post", "0.3", "--x264-preset", "ultrafast"]
+QUICK = ["--score-height", "64", "-k", "1", "--pre", "0.3", "--post", "0.3", "--effort", "fastest"]
 HEAVY = ("numpy", "av", "cv2", "pyarrow", "PIL", "imageio_ffmpeg")
 
 
@@ -122,8 +122,8 @@ BAD_OPTIONS = {
     "--clip-length 7:3": "clip_length is (7.0, 3.0); it must be MIN:MAX in seconds, 0.001 <= MIN <= MAX <= 7200",
     "--clip-length 3": "clip_length is '3'; it must be MIN:MAX in seconds, as 3:7",
     "--diversity 3": "diversity is 3.0; it must be at least 0, at most 2",
-    "--crf 52": "crf is 52; it must be at least 0, at most 51",
-    "--x264-preset x": "x264_preset is 'x'; it must be one of ultrafast,",
+    "--quality 101": "quality is 101; it must be at least 0, at most 100",
+    "--effort x": "effort is 'x'; it must be one of fastest,",
     "--preset x": "preset 'x' is not known; it must be one of action, drone, interior, talking-head",
     "--config gone.toml": "gone.toml: no such file; check the path",
     "--nonsense": "No such option: --nonsense",
@@ -339,7 +339,7 @@ def disk(folder, size):
 @pytest.mark.parametrize("size", ["4k", "20k", "60k", "400k", "1M"])
 def test_a_full_disk_is_exit_code_8_and_leaves_only_whole_files(cli, long_take, tmp_path, size):
     with disk(tmp_path / "disk", size) as folder:
-        done = cli("run", long_take, "-o", folder / "out", "-k", "2", "--crf", "0", "--x264-preset", "ultrafast")
+        done = cli("run", long_take, "-o", folder / "out", "-k", "2", "--quality", "100", "--effort", "fastest")
         assert (done.code, done.out) == (8, "")
         assert "pace" in done.err
         assert not [line for line in done.err.splitlines() if not line.startswith(("error: ", "export: ", "analyze: "))]
@@ -363,7 +363,7 @@ def test_a_limit_on_file_sizes_is_exit_code_8_and_leaves_only_whole_files(long_t
     def limit():
         resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))
 
-    call = [*RUN, "run", long_take, "-o", tmp_path / "out", "-k", "1", "--crf", "0", "--score-height", "64"]
+    call = [*RUN, "run", long_take, "-o", tmp_path / "out", "-k", "1", "--quality", "100", "--score-height", "64"]
     done = subprocess.run(call, capture_output=True, text=True, check=False, preexec_fn=limit)
     assert done.returncode == 8
     assert "Traceback" not in done.stderr
@@ -382,7 +382,7 @@ def test_two_runs_into_one_folder_do_not_mix(cli, take, tmp_path):
 
 
 def started(take, out, *options):
-    call = [*RUN, "run", take, "-o", out, "--fps", "30", "--score-height", "360", "--x264-preset", "veryslow", *options]
+    call = [*RUN, "run", take, "-o", out, "--fps", "30", "--score-height", "360", "--effort", "slow", *options]
     return subprocess.Popen(call, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
 
 
@@ -437,7 +437,7 @@ def test_after_a_kill_the_same_command_works_and_shows_nothing_half_written(long
     process.communicate()
     assert not (out / "moments.json").exists()
     # The orphaned encoder may still be closing its file.
-    options = ["--score-height", "64", "--x264-preset", "ultrafast", "-k", "1"]
+    options = ["--score-height", "64", "--effort", "fastest", "-k", "1"]
     again = subprocess.run([*RUN, "run", long_take, "-o", out, *options], capture_output=True, text=True, check=False)
     assert again.returncode == 0
     document = json.loads((out / "moments.json").read_text())

@@ -30,7 +30,7 @@ def config(tiny_model):
     return bt.Config(
         analyze=bt.AnalyzeConfig(model=str(tiny_model.path), score_height=64),
         pick=PICK,
-        export=bt.ExportConfig(x264_preset="ultrafast"),
+        export=bt.ExportConfig(effort="fastest"),
     )
 
 

@@ -17,7 +17,7 @@ from bestshot_trt.config import (
 )
 from bestshot_trt.errors import BestshotError, ConfigError
 
-PRESETS = "ultrafast, superfast, veryfast, faster, fast, medium, slow, slower, veryslow"
+EFFORTS = "fastest, fast, medium, slow"
 BOUNDS = {
     (Weights, "aesthetic"): "at least -100, at most 100",
     (Weights, "sharpness"): "at least -100, at most 100",
@@ -35,8 +35,13 @@ BOUNDS = {
     (PickConfig, "pre"): "at least 0, at most 3600 s",
     (PickConfig, "post"): "at least 0, at most 3600 s",
     (PickConfig, "diversity"): "at least 0, at most 2",
-    (ExportConfig, "crf"): "at least 0, at most 51",
-    (ExportConfig, "x264_preset"): f"one of {PRESETS}",
+    (ExportConfig, "encoder"): "one of auto, nvenc, software",
+    (ExportConfig, "codec"): "one of auto, h264, hevc, av1",
+    (ExportConfig, "quality"): "at least 0, at most 100",
+    (ExportConfig, "effort"): f"one of {EFFORTS}",
+    (ExportConfig, "container"): "one of mp4, mov, mkv, webm",
+    (ExportConfig, "height"): "at least 16, at most 4320 pixels",
+    (ExportConfig, "fps"): "at least 1, at most 240 Hz",
 }
 SETTINGS = [
     pytest.param(kind, field, id=f"{kind.__name__}.{field.name}")
@@ -84,7 +89,7 @@ def test_what_is_no_number_is_refused(kind, field, value):
 
 
 @pytest.mark.parametrize(
-    ("kind", "name"), [(PickConfig, "top"), (ExportConfig, "crf"), (AnalyzeConfig, "score_height")]
+    ("kind", "name"), [(PickConfig, "top"), (ExportConfig, "quality"), (AnalyzeConfig, "score_height")]
 )
 def test_a_count_is_a_whole_number(kind, name):
     with pytest.raises(ConfigError, match=rf"{name} is 20\.0"):
@@ -97,8 +102,8 @@ def test_a_count_is_a_whole_number(kind, name):
         (lambda: AnalyzeConfig(backend="cuda"), "backend is 'cuda'; it must be one of auto, cpu, gpu"),
         (lambda: PickConfig(normalize="file"), "normalize is 'file'; it must be one of track, none"),
         (
-            lambda: ExportConfig(x264_preset="placebo"),
-            f"x264_preset is 'placebo'; it must be one of {PRESETS}",
+            lambda: ExportConfig(effort="placebo"),
+            f"effort is 'placebo'; it must be one of {EFFORTS}",
         ),
         (lambda: PickConfig(pre=0, post=0), "pre and post are 0 s and 0 s; a clip needs 0.001 s or more"),
     ],

@@ -325,7 +325,7 @@ def test_colours_survive(tmp_path: Path, name: str) -> None:
     take = SOURCES[name]
     take.picture, take.ticks = patches, range(5)
     source = make(tmp_path / "a.mkv", take)
-    result, clip = cut(source, 0, 0.2, crf=8)
+    result, clip = cut(source, 0, 0.2, quality=84)
     info, made = probe(source), probe(result.path)
     before = ScorePicture(info, (256, 64)).convert(next(frames_between(info, 0, 0.04)))
     after = ScorePicture(made, (256, 64)).convert(next(frames_between(made, 0, 0.04)))
@@ -343,7 +343,7 @@ def test_hdr_is_tone_mapped_as_the_score_picture_is(tmp_path: Path) -> None:
     pq = {"colorspace": 9, "color_primaries": 9, "color_trc": 16, "color_range": 1}
     take = Take(ticks=range(3), picture=patches, pix_fmt="yuv420p10le", color=pq)
     source = make(tmp_path / "a.mkv", take)
-    result, clip = cut(source, 0, 0.1, crf=8)
+    result, clip = cut(source, 0, 0.1, quality=84, sdr=True)
     info, made = probe(source), probe(result.path)
     assert info.color.transfer == "pq"
     before = ScorePicture(info, (256, 64)).convert(next(frames_between(info, 0, 0.04)))

@@ -111,7 +111,7 @@ def test_the_json_has_the_documented_shape():
     assert document["source"]["video"]["frame_rate"] == "30000/1001"
     assert document["settings"]["pick"]["clip_length"] == [3.0, 7.0]
     assert document["settings"]["pick"]["weights"]["prompt"] is None
-    assert document["settings"]["export"]["crf"] == 18
+    assert document["settings"]["export"]["quality"] == 65
     assert document["moments"][1]["clip"] is None
     assert DOCUMENT.to_json().startswith('{\n  "schema"')
 

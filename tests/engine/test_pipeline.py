@@ -12,7 +12,7 @@ from bestshot_trt import pipeline, results
 FAST = bt.Config(
     analyze=bt.AnalyzeConfig(score_height=64),
     pick=bt.PickConfig(top=2, min_gap=2.0, diversity=0.0, pre=0.4, post=0.4),
-    export=bt.ExportConfig(x264_preset="ultrafast"),
+    export=bt.ExportConfig(effort="fastest"),
 )
 RESULTS = [
     *("clips", "contact_sheet.jpg", "cuts", "moments.csv", "moments.json"),

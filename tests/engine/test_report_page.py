@@ -28,7 +28,7 @@ ARGUMENTS = [
 FAST = bt.Config(
     analyze=bt.AnalyzeConfig(score_height=64),
     pick=bt.PickConfig(top=2, pre=0.4, post=0.6, min_gap=1.0, window=0.5, diversity=0.0),
-    export=bt.ExportConfig(x264_preset="ultrafast"),
+    export=bt.ExportConfig(effort="fastest"),
 )
 HOSTILE = [
     "</script><script>document.title='pwned'</script>.mp4",

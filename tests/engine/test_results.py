@@ -19,7 +19,7 @@ from bestshot_trt.export.cutlists import CUT_LISTS
 FAST = bt.Config(
     analyze=bt.AnalyzeConfig(score_height=64),
     pick=bt.PickConfig(top=1, pre=0.3, post=0.3),
-    export=bt.ExportConfig(x264_preset="ultrafast"),
+    export=bt.ExportConfig(effort="fastest"),
 )
 
 

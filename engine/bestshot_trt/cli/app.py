@@ -14,6 +14,7 @@ from . import options as o
 from . import search as searching
 from .exits import put, reported, say
 from .given import analysis as _analysis
+from .given import export as _export
 from .given import pick as _pick
 from .given import settings as _settings
 
@@ -68,8 +69,14 @@ def run(
     pre: o.Pre = None,
     post: o.Post = None,
     clip_length: o.ClipLength = None,
-    crf: o.Crf = None,
-    x264_preset: o.X264Preset = None,
+    encoder: o.Encoder = None,
+    codec: o.Codec = None,
+    quality: o.ClipQuality = None,
+    effort: o.Effort = None,
+    container: o.Container = None,
+    height: o.Height = None,
+    clip_fps: o.ClipFps = None,
+    sdr: o.Sdr = None,
     audio: o.Audio = None,
     cut_lists: o.CutLists = None,
     preset: o.Preset = None,
@@ -89,7 +96,7 @@ def run(
             config,
             analyze=_analysis(fps, score_height, model, precision, framing, backend),
             pick=_pick(prompt, avoid, weights, normalize, window, min_gap, top, diversity, pre, post, clip_length),
-            export={"crf": crf, "x264_preset": x264_preset, "audio": audio, "cut_lists": cut_lists},
+            export=_export(encoder, codec, quality, effort, container, height, clip_fps, sdr, audio, cut_lists),
         )
         from .. import pipeline, results
         from .progress import Meter
@@ -199,8 +206,14 @@ def pick(
 def export(
     moments: o.MomentsFile,
     output: o.Folder = None,
-    crf: o.Crf = None,
-    x264_preset: o.X264Preset = None,
+    encoder: o.Encoder = None,
+    codec: o.Codec = None,
+    quality: o.ClipQuality = None,
+    effort: o.Effort = None,
+    container: o.Container = None,
+    height: o.Height = None,
+    fps: o.ExportFps = None,
+    sdr: o.Sdr = None,
     audio: o.Audio = None,
     cut_lists: o.CutLists = None,
     preset: o.Preset = None,
@@ -213,7 +226,9 @@ def export(
     """Cut the clips of picked moments, again or for the first time, beside the moments or in -o; also cut lists."""
     with reported(verbose=verbose):
         settings = _settings(
-            preset, config, export={"crf": crf, "x264_preset": x264_preset, "audio": audio, "cut_lists": cut_lists}
+            preset,
+            config,
+            export=_export(encoder, codec, quality, effort, container, height, fps, sdr, audio, cut_lists),
         )
         from .. import pipeline
         from .progress import Meter

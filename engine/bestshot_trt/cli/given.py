@@ -51,3 +51,19 @@ def pick(
 ) -> dict[str, Any]:
     """The options of ``[pick]`` by their names."""
     return dict(locals())
+
+
+def export(
+    encoder: str | None,
+    codec: str | None,
+    quality: int | None,
+    effort: str | None,
+    container: str | None,
+    height: int | None,
+    fps: float | None,
+    sdr: bool | None,
+    audio: bool | None,
+    cut_lists: bool | None,
+) -> dict[str, Any]:
+    """The options of ``[export]`` by their names."""
+    return dict(locals())

@@ -32,9 +32,11 @@ def _of(config: type[Any], name: str, *flags: str, panel: str, note: str = "") -
     text = f"{setting.metadata['help']}{note}"
     bounds = describe_bounds(setting)
     default = f"{setting.default:g}" if isinstance(setting.default, float) else str(setting.default)
-    detail = f"({bounds}) [default: {default}]" if bounds else f"[default: {default}]"
-    first = text if text.startswith("x264") else f"{text[0].upper()}{text[1:]}"
-    return typer.Option(*flags, help=_help(f"{first} {detail}"), show_default=False, rich_help_panel=panel)
+    parts = [f"({bounds})"] if bounds else []
+    if setting.default is not None:
+        parts.append(f"[default: {default}]")
+    told = " ".join([f"{text[0].upper()}{text[1:]}", *parts])
+    return typer.Option(*flags, help=_help(told), show_default=False, rich_help_panel=panel)
 
 
 Input = Annotated[Path, typer.Argument(help="The take: one video file.", show_default=False)]
@@ -103,8 +105,23 @@ ClipLength = Annotated[
         rich_help_panel=CLIPS,
     ),
 ]
-Crf = Annotated[int | None, _of(ExportConfig, "crf", "--crf", panel=CLIPS)]
-X264Preset = Annotated[str | None, _of(ExportConfig, "x264_preset", "--x264-preset", panel=CLIPS)]
+Encoder = Annotated[str | None, _of(ExportConfig, "encoder", "--encoder", panel=CLIPS)]
+Codec = Annotated[str | None, _of(ExportConfig, "codec", "--codec", panel=CLIPS)]
+ClipQuality = Annotated[int | None, _of(ExportConfig, "quality", "--quality", panel=CLIPS)]
+Effort = Annotated[str | None, _of(ExportConfig, "effort", "--effort", panel=CLIPS)]
+Container = Annotated[str | None, _of(ExportConfig, "container", "--container", panel=CLIPS)]
+Height = Annotated[int | None, _of(ExportConfig, "height", "--height", panel=CLIPS)]
+ClipFps = Annotated[float | None, _of(ExportConfig, "fps", "--clip-fps", panel=CLIPS)]
+ExportFps = Annotated[float | None, _of(ExportConfig, "fps", "--fps", "--clip-fps", panel=CLIPS)]
+Sdr = Annotated[
+    bool | None,
+    typer.Option(
+        "--sdr/--hdr",
+        help=_help("Tone-map HDR takes to SDR; else they stay HDR where the codec can [default: hdr]"),
+        show_default=False,
+        rich_help_panel=CLIPS,
+    ),
+]
 Audio = Annotated[
     bool | None,
     typer.Option(

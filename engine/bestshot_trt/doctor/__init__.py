@@ -38,7 +38,8 @@ REQUIRED = ("decoder h264", "encoder libx264", "folder")
 _UNTRIED = "not tried: the NVIDIA driver does not answer"
 _GPU_NEEDS = ("gpu", "NVDEC", "DALI", "CuPy", "NVRTC")
 _SCARCE_BYTES = 2 << 30
-_UNUSED = "not needed: this version cuts clips with libx264 only"
+_OTHER_CODEC = "not needed for H.264 clips: for this --codec, name an ffmpeg that has it in IMAGEIO_FFMPEG_EXE"
+_NO_NVENC = "not needed: clips are encoded on the CPU; for --encoder nvenc, an NVIDIA GPU with its driver"
 _GET_FFMPEG = "pip install --force-reinstall imageio-ffmpeg, or name an ffmpeg in IMAGEIO_FFMPEG_EXE"
 _GET_PYAV = 'pip install --force-reinstall "av>=15,<19"'
 _RUN_S = 20
@@ -160,7 +161,7 @@ def _encoders(found: Survey) -> Iterator[Check]:
         reasons = dict(zip(tried, pool.map(prove_encoder, tried), strict=True))
     for name in ENCODERS:
         reason = reasons.get(name, _UNTRIED)
-        hint = _GET_FFMPEG if name == "libx264" else _UNUSED
+        hint = _GET_FFMPEG if name == "libx264" else _NO_NVENC if name.endswith("_nvenc") else _OTHER_CODEC
         yield Check(f"encoder {name}", reason is None, reason or "works: encoded a few frames", hint if reason else "")
 
 

@@ -26,6 +26,8 @@ _LEAD_IN = Fraction(1)
 """Seconds decoded and dropped ahead of the stretch: decoders need some to settle."""
 _JITTER = Fraction(1, 50)
 """Seconds by which a frame's pts may stray from the sample count before it is believed."""
+_FADES_PER_SECOND = 100
+"""A fade takes 10 ms."""
 _INTERLEAVE = 10
 """Seconds by which sound may lie behind the pictures in a file."""
 
@@ -228,3 +230,23 @@ class _Track:
         if until > self._written:
             self._file.write(bytes((until - self._written) * _BYTES_PER_SAMPLE))
             self._written = until
+
+
+def fade_ends(file: IO[bytes], sound: Sound) -> None:
+    """Fade the first and the last 10 ms of the PCM in ``file``, so that neither end clicks.
+
+    Raises:
+        OSError: ``file`` cannot be written.
+    """
+    if not sound.samples:
+        return
+    file.flush()
+    total = file.seek(0, 2) // _BYTES_PER_SAMPLE
+    length = min(sound.rate // _FADES_PER_SECOND, total // 2)
+    ramp = (np.arange(length) + 0.5)[:, None] / max(length, 1)
+    for start, weights in ((0, ramp), (total - length, ramp[::-1])):
+        file.seek(start * _BYTES_PER_SAMPLE)
+        pcm = np.frombuffer(file.read(length * _BYTES_PER_SAMPLE), "<i2").reshape(-1, 2)
+        file.seek(start * _BYTES_PER_SAMPLE)
+        file.write((pcm * weights).round().astype("<i2").tobytes())
+    file.flush()

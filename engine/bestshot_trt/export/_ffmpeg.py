@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from ..config import ExportConfig
 from ..errors import ExportError, shown
 
 _AUDIO_BIT_RATE = "192k"
+_AUDIO_ENCODERS = {".webm": "libopus"}
 
 # Lines ffmpeg adds after the one that tells the reason.
 _EPILOGUE = re.compile(
@@ -60,9 +60,9 @@ def clip_command(
     ticks: int,
     interlaced: bool,
     sound: PcmInput | None,
-    config: ExportConfig,
+    encoder: Sequence[str],
 ) -> list[str]:
-    """Raw pictures in NUT on standard input (and PCM) -> H.264 and AAC in MP4.
+    """Raw pictures in NUT on standard input (and PCM) -> the file ``output``, whose suffix says the container.
 
     Args:
         output: the file to write.
@@ -71,26 +71,39 @@ def clip_command(
         ticks: length of the clip; where the last picture ends.
         interlaced: encode two fields a picture.
         sound: PCM beginning at clip time 0, or None.
-        config: encoder settings.
+        encoder: options of the video encoder.
     """
-    command = [find_ffmpeg(), "-hide_banner", "-nostdin", "-loglevel", "error", "-f", "nut", "-i", "pipe:0"]
+    suffix = output.suffix.lower()
+    command = [*_pictures_in()]
     if sound is not None:
         command += ["-f", "s16le", "-ar", str(sound.rate), "-ch_layout", "stereo"]
         command += ["-i", f"pipe:{sound.descriptor}", "-map", "0:v:0", "-map", "1:a:0"]
-        command += ["-c:a", "aac", "-b:a", _AUDIO_BIT_RATE]
+        command += ["-c:a", _AUDIO_ENCODERS.get(suffix, "aac"), "-b:a", _AUDIO_BIT_RATE]
     command += ["-map_metadata", "-1", "-vf", filters]
-    command += ["-fps_mode", "passthrough", "-enc_time_base:v", f"1:{timescale}"]
-    command += ["-c:v", "libx264", "-preset", config.x264_preset, "-crf", str(config.crf)]
-    # Without B-frames pictures are stored in the order and at the times they are shown: MP4 then needs no
-    # edit list to start in sync, and its declared length is exact where times are uneven.
-    command += ["-bf", "0"]
+    command += ["-fps_mode", "passthrough", "-enc_time_base:v", f"1:{timescale}", *encoder]
     if interlaced:
         command += ["-flags:v", "+ildct+ilme"]
     # NUT carries no durations. The track ends with whichever picture ends last, so each may claim the rest.
     command += ["-bsf:v", f"setts=pts=PTS:dts=DTS:duration=max(1\\,{ticks}-PTS)"]
+    command += _muxing(suffix, timescale)
+    return [*command, "-y", f"file:{output.absolute()}"]
+
+
+def pass_command(filters: str) -> list[str]:
+    """Raw pictures in NUT on standard input through ``filters``, and nothing else: a filter's look ahead."""
+    return [*_pictures_in(), "-vf", filters, "-fps_mode", "passthrough", "-f", "null", os.devnull]
+
+
+def _pictures_in() -> list[str]:
+    return [find_ffmpeg(), "-hide_banner", "-nostdin", "-loglevel", "error", "-f", "nut", "-i", "pipe:0"]
+
+
+def _muxing(suffix: str, timescale: int) -> list[str]:
+    if suffix not in (".mp4", ".mov"):
+        return ["-f", "webm" if suffix == ".webm" else "matroska"]
     # The edit list counts in movie ticks: a coarser scale would cut off a short last picture.
-    command += ["-video_track_timescale", str(timescale), "-movie_timescale", str(timescale)]
-    return [*command, "-movflags", "+faststart", "-f", "mp4", "-y", f"file:{output.absolute()}"]
+    command = ["-video_track_timescale", str(timescale), "-movie_timescale", str(timescale)]
+    return [*command, "-movflags", "+faststart", "-f", suffix.removeprefix(".")]
 
 
 class Child:
@@ -173,22 +186,12 @@ def last_words(text: str) -> str:
     return _SOURCE.sub("", lines[-1]).strip() if lines else ""
 
 
-def prove_encoder(name: str = "libx264") -> str | None:
+def prove_encoder(name: str = "libx264", pix_fmt: str = "yuv420p") -> str | None:
     """Encode a few pictures with the video encoder ``name``; None when it works, else the reason."""
-    source = "color=c=gray:s=256x144:r=25"
     try:
-        command = [
-            find_ffmpeg(),
-            "-hide_banner",
-            "-nostdin",
-            "-loglevel",
-            "error",
-            "-f",
-            "lavfi",
-            "-i",
-            source,
-        ]
-        command += ["-frames:v", "3", "-pix_fmt", "yuv420p", "-c:v", name, "-f", "null", os.devnull]
+        command = [find_ffmpeg(), "-hide_banner", "-nostdin", "-loglevel", "error"]
+        command += ["-f", "lavfi", "-i", "color=c=gray:s=256x144:r=25", "-frames:v", "3", "-pix_fmt", pix_fmt]
+        command += ["-c:v", name, "-f", "null", os.devnull]
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=False)
     except ExportError as error:
         return str(error)

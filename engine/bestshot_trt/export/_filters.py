@@ -1,4 +1,7 @@
-"""Which ffmpeg filters turn a decoded picture into an upright, even, 8-bit 4:2:0 SDR one.
+"""Which ffmpeg filters turn a decoded picture into the upright, even 4:2:0 one that an encoder takes.
+
+`clip_filters` is the one place where a clip's chain is composed. A filter for how clips look is not added
+here but in `_looks.look_of`; its place in the chain is after the rotation and the tone mapping.
 
 Numbers are ITU-T H.273 code points, which ffmpeg's ``setparams`` takes as they are.
 """
@@ -28,6 +31,9 @@ _TURNS = {0: "", 90: "transpose=clock", 180: "hflip,vflip", 270: "transpose=cclo
 # Exact rounding and every chroma sample used: the cost is small beside the encoder's.
 _SCALE_FLAGS = "bicubic+accurate_rnd+full_chroma_int+full_chroma_inp"
 
+_PLANAR = {False: "yuv420p", True: "yuv420p10le"}
+"""4:2:0 by whether it is deep."""
+
 TONE_TABLE = "tone.cube"
 
 
@@ -48,6 +54,24 @@ class Fields:
     top_first: bool
 
 
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """What the encoder takes."""
+
+    pix_fmt: str = "yuv420p"
+    hdr: bool = False
+    """HDR stays: no tone mapping."""
+    fields: bool = True
+    """It can encode two fields a picture."""
+    height: int | None = None
+    """Largest short side."""
+
+    @property
+    def deep(self) -> bool:
+        """More than 8 bits a sample."""
+        return self.pix_fmt != "yuv420p"
+
+
 def source_tags(info: VideoInfo, frame: VideoFrame) -> ColorTags:
     """The tags of ``frame``; an unspecified or unusable matrix is the one ``info`` resolved."""
     color = info.color
@@ -62,29 +86,39 @@ def source_tags(info: VideoInfo, frame: VideoFrame) -> ColorTags:
     )
 
 
-def keeps_fields(info: VideoInfo) -> bool:
-    """Whether interlaced pictures can stay so: rows must stay rows, and tone mapping mixes fields."""
-    return info.rotation % 180 == 0 and not info.color.is_hdr and info.height >= 4
+def keeps_fields(info: VideoInfo, target: Target) -> bool:
+    """Whether interlaced pictures can stay so: rows must stay rows, and tone mapping and scaling mix fields."""
+    whole = info.rotation % 180 == 0 and not info.color.is_hdr and not _sized(info, target)
+    return target.fields and whole and info.height >= 4
 
 
-def clip_filters(info: VideoInfo, pix_fmt: str, tags: ColorTags, fields: Fields | None) -> str:
+def clip_filters(
+    info: VideoInfo,
+    pix_fmt: str,
+    tags: ColorTags,
+    fields: Fields | None,
+    target: Target,
+    look: tuple[str, ...] = (),
+) -> str:
     """The ``-vf`` chain for raw pictures of ``pix_fmt`` and ``info.width`` x ``info.height``.
 
     ``fields`` is None for progressive pictures. The steps, in order: tags that the raw stream lost,
-    deinterlacing where fields cannot be kept, even sides, 8-bit limited-range 4:2:0, rotation, pixel
-    aspect ratio.
+    deinterlacing where fields cannot be kept, even sides, limited-range 4:2:0 of the target's depth (HDR
+    tone-mapped unless it stays), rotation, ``look``, size, pixel aspect ratio.
     """
-    kept = fields is not None and keeps_fields(info)
+    kept = fields is not None and keeps_fields(info, target)
     steps = [_tagging(tags, fields)]
     if fields is not None and not kept:
         steps.append("bwdif=mode=send_frame")
     steps += _even_sides(info, 4 if kept else 2)
-    steps += _to_sdr() if info.color.is_hdr else _to_8_bit(pix_fmt, tags, kept)
+    mapped = info.color.is_hdr and not target.hdr
+    steps += _to_sdr(target) if mapped else _to_420(pix_fmt, tags, kept, target)
     if info.rotation:
         steps.append(_TURNS[info.rotation])
+    steps += [*look, *_sized(info, target)]
     aspect = _turned_aspect(info)
     steps.append(f"setsar=sar={aspect.numerator}/{aspect.denominator}:max=65535")
-    return ",".join([*steps, "format=yuv420p"])
+    return ",".join([*steps, f"format={target.pix_fmt}"])
 
 
 def _tagging(tags: ColorTags, fields: Fields | None) -> str:
@@ -107,15 +141,24 @@ def _even_sides(info: VideoInfo, row_step: int) -> list[str]:
     return steps
 
 
-def _to_8_bit(pix_fmt: str, tags: ColorTags, interlaced: bool) -> list[str]:
-    if pix_fmt == "yuv420p" and not tags.full_range:
+def _sized(info: VideoInfo, target: Target) -> list[str]:
+    """Scale the short side down to the target's height; the long side follows, both even."""
+    width, height = (info.height, info.width) if info.rotation % 180 else (info.width, info.height)
+    if target.height is None or min(width, height) <= target.height:
         return []
-    matrix = tags.matrix or _BT709
+    size = f"-2:{target.height}" if height <= width else f"{target.height}:-2"
+    return [f"scale={size}:flags={_SCALE_FLAGS}"]
+
+
+def _to_420(pix_fmt: str, tags: ColorTags, interlaced: bool, target: Target) -> list[str]:
+    if pix_fmt == _PLANAR[target.deep] and not tags.full_range:
+        return []
+    matrix = tags.matrix or (_BT2020 if target.hdr else _BT709)
     scale = f"scale=out_color_matrix={matrix}:out_range=tv:flags={_SCALE_FLAGS}"
-    return [scale + (":interl=1" if interlaced else ""), "format=yuv420p"]
+    return [scale + (":interl=1" if interlaced else ""), f"format={_PLANAR[target.deep]}"]
 
 
-def _to_sdr() -> list[str]:
+def _to_sdr(target: Target) -> list[str]:
     """PQ or HLG to BT.709 SDR, by the table of `_tone.write_cube` in ffmpeg's working folder."""
     tagged = f"setparams=colorspace=gbr:color_primaries={_BT709}:color_trc={_BT709}:range=pc"
     return [
@@ -124,7 +167,7 @@ def _to_sdr() -> list[str]:
         f"lut3d=file={TONE_TABLE}:interp=tetrahedral",
         tagged,
         f"scale=out_color_matrix={_BT709}:out_range=tv:flags={_SCALE_FLAGS}",
-        "format=yuv420p",
+        f"format={_PLANAR[target.deep]}",
     ]
 
 

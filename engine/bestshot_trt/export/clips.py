@@ -2,88 +2,60 @@
 
 from __future__ import annotations
 
-import dataclasses
-import itertools
 import tempfile
-from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO
 
 from ..config import ExportConfig
 from ..errors import ExportError, InputError, shown
 from ..files import whole_file
 from ..frames import VideoInfo
-from ._audio import Sound, write_pcm
-from ._ffmpeg import Child, PcmInput, clip_command, running
-from ._filters import TONE_TABLE, Fields, clip_filters, keeps_fields, source_tags
-from ._raw import carrier_format, write_nut
+from ._audio import Sound, fade_ends, write_pcm
+from ._ffmpeg import PcmInput, clip_command, running
+from ._filters import TONE_TABLE, Target
+from ._hdr import mastering_of
+from ._looks import look_of, margin_of, needs_progressive
+from ._source import Fed, SourcePictures
+from ._span import Span, exact_rate
 from ._tone import write_cube
-
-if TYPE_CHECKING:
-    from av.video.frame import VideoFrame
-
-_FINEST_TIMESCALE = 10_000
-_LARGEST_TIMESCALE = 100_000_000
-_BOTTOM_FIRST = (3, 4)
-"""libavcodec's AV_FIELD_BB and AV_FIELD_TB: the bottom field is displayed first."""
+from .encoders import Encoder, choose_encoder, software_instead
 
 
 @dataclass(frozen=True, kw_only=True)
 class ClipResult:
-    """What was written: ``frames`` pictures over ``duration`` seconds, with sound or not, and why."""
+    """What was written: ``frames`` pictures over ``duration`` seconds, with sound or not, and why.
+
+    ``start`` and ``end`` are where on the take it begins and ends, in seconds of media time.
+    """
 
     path: Path
     frames: int
-    duration: float
+    start: float
+    end: float
     audio: bool
+    encoder: str
+    """What encoded it, and why it was not NVENC where that was welcome; ``copy`` where nothing did."""
     notes: tuple[str, ...]
 
-
-@dataclass(frozen=True, kw_only=True)
-class _Span:
-    """[start, end) of media time in whole ticks of ``timescale`` a second, from ``start_pts`` on."""
-
-    timescale: int
-    start: int
-    end: int
-
-    @classmethod
-    def of(cls, info: VideoInfo, start: Fraction, end: Fraction) -> _Span:
-        """Ticks in which every pts of the take is whole; both ends go to the nearest."""
-        scale = _timescale(info.time_base)
-        return cls(timescale=scale, start=round(start * scale), end=round(end * scale))
-
     @property
-    def ticks(self) -> int:
-        return max(1, self.end - self.start)
-
-    def seconds(self, tick: int) -> Fraction:
-        return Fraction(tick, self.timescale)
-
-
-def _timescale(time_base: Fraction) -> int:
-    """Ticks per second that hold every multiple of ``time_base``, at least ten thousand.
-
-    Time bases finer than 10 ns, which no camera writes, are rounded to a microsecond.
-    """
-    scale = time_base.denominator
-    while scale < _FINEST_TIMESCALE:
-        scale *= 2
-    return scale if scale <= _LARGEST_TIMESCALE else 1_000_000
+    def duration(self) -> float:
+        """Its length in seconds."""
+        return self.end - self.start
 
 
 def write_clip(
     info: VideoInfo, start: Fraction | float, end: Fraction | float, path: Path, config: ExportConfig
 ) -> ClipResult:
-    """Write what is on screen during [start, end) seconds of media time to ``path`` as H.264 in MP4.
+    """Write what is on screen during [start, end) seconds of media time to ``path``, encoded anew.
 
     The first and the last picture are those on screen at ``start`` and just before ``end``; every
-    picture keeps its own time to the tick, counted from ``start``. Pixels are upright, 8-bit 4:2:0
-    and limited range, HDR is tone-mapped to BT.709. Interlaced pictures stay interlaced unless
-    they are turned. Sound is AAC; damaged sound makes a note, never an error.
+    picture keeps its own time to the tick, counted from ``start``, unless ``config.fps`` asks for a
+    constant rate. Pixels are upright, 4:2:0 and limited range; HDR stays 10-bit HDR in HEVC and AV1, and is
+    else tone-mapped to BT.709. Interlaced pictures stay interlaced where the encoder can and they are not
+    turned. The suffix of ``path`` says the container. Damaged sound makes a note, never an error.
 
     Raises:
         DecodeError: the pictures cannot be decoded.
@@ -94,25 +66,62 @@ def write_clip(
         raise ExportError(
             f"{shown(path)}: no clip from {float(start):g} s to {float(end):g} s; its end must come later"
         )
-    span = _Span.of(info, start, end)
+    encoder = choose_encoder(config, hdr=info.color.is_hdr)
+    try:
+        return _written(info, start, end, path, config, encoder)
+    except ExportError as error:
+        # What a few grey pictures proved may still fail: a size too small, no session left.
+        if not encoder.is_nvenc or config.encoder == "nvenc":
+            raise
+        return _written(info, start, end, path, config, software_instead(encoder, str(error)))
+
+
+def _written(
+    info: VideoInfo, start: Fraction, end: Fraction, path: Path, config: ExportConfig, encoder: Encoder
+) -> ClipResult:
+    rate = exact_rate(config.fps) if config.fps else None
+    span = Span.of(info, start, end, rate)
+    source = SourcePictures(
+        info=info,
+        span=span,
+        target=target_of(info, encoder, config),
+        margin=margin_of(config),
+        rate=rate,
+    )
     with whole_file(path) as temporary, ExitStack() as stack:
         sound, pcm = Sound(), None
         if config.audio and info.has_audio:
             # Unnamed and beside the output: gone with the process, and on a disk that is known to be large.
             file = stack.enter_context(tempfile.TemporaryFile(dir=temporary.parent))
             sound = write_pcm(info, span.seconds(span.start), span.seconds(span.end), file)
-            pcm = _rewound(file, sound)
-        frames, notes = _encode(info, span, pcm, output=temporary, path=path, config=config)
+            fade_ends(file, sound)
+            pcm = rewound(file, sound)
+        made = _encode(source, pcm, encoder, output=temporary, path=path, config=config)
+    begun = float(span.seconds(span.start))
     return ClipResult(
         path=path,
-        frames=frames,
-        duration=float(span.seconds(span.ticks)),
+        frames=made.fed.count,
+        start=begun,
+        end=begun + float(span.seconds(span.ticks)),
         audio=pcm is not None,
-        notes=(*notes, *sound.notes),
+        encoder=encoder.told(),
+        notes=(*made.told, *sound.notes),
     )
 
 
-def _rewound(file: IO[bytes], sound: Sound) -> PcmInput | None:
+def target_of(info: VideoInfo, encoder: Encoder, config: ExportConfig) -> Target:
+    """What ``encoder`` takes of this take: HDR stays where the codec has 10 bits and nobody asked for SDR."""
+    hdr = info.color.is_hdr and not config.sdr and encoder.codec != "h264"
+    return Target(
+        pix_fmt=encoder.pix_fmt(hdr),
+        hdr=hdr,
+        fields=encoder.keeps_fields and not needs_progressive(config),
+        height=config.height and config.height // 2 * 2,
+    )
+
+
+def rewound(file: IO[bytes], sound: Sound) -> PcmInput | None:
+    """``file`` of PCM ready to be read from its start; None when there is no sound in it."""
     if not sound.samples:
         return None
     file.flush()
@@ -120,94 +129,96 @@ def _rewound(file: IO[bytes], sound: Sound) -> PcmInput | None:
     return PcmInput(descriptor=file.fileno(), rate=sound.rate)
 
 
-def _encode(
-    info: VideoInfo, span: _Span, sound: PcmInput | None, *, output: Path, path: Path, config: ExportConfig
-) -> tuple[int, list[str]]:
-    from ..decode import frames_between
+@dataclass(frozen=True, kw_only=True)
+class _Encoded:
+    fed: Fed
+    told: tuple[str, ...]
 
-    pictures = frames_between(info, span.seconds(span.start), span.seconds(span.end))
-    first = next(pictures)
-    info = dataclasses.replace(info, width=first.width, height=first.height)
-    fields = _fields(info) if info.interlaced else None
-    pix_fmt = carrier_format(first)
-    command = clip_command(
-        output=output,
-        filters=clip_filters(info, pix_fmt, source_tags(info, first), fields),
-        timescale=span.timescale,
-        ticks=span.ticks,
-        interlaced=fields is not None and keeps_fields(info),
-        sound=sound,
-        config=config,
-    )
-    timed = _timed(itertools.chain([first], pictures), info, span)
-    inherited = [sound.descriptor] if sound else []
+
+def _encode(
+    source: SourcePictures,
+    sound: PcmInput | None,
+    encoder: Encoder,
+    *,
+    output: Path,
+    path: Path,
+    config: ExportConfig,
+) -> _Encoded:
+    span = source.span
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        if info.color.is_hdr:
-            write_cube(folder / TONE_TABLE, info.color.transfer)
+        prepare(source, folder)
+        look = look_of(source, folder, config)
+        command = clip_command(
+            output=output,
+            filters=source.trimmed(look.filters),
+            timescale=span.timescale,
+            ticks=span.ticks,
+            interlaced=source.keeps_fields,
+            sound=sound,
+            encoder=encoder_options(source, encoder, output, config),
+        )
+        inherited = [sound.descriptor] if sound else []
         with running(command, path, inherited=inherited, folder=folder) as child:
-            frames, converted = _feed(child, timed, pix_fmt, span.timescale, info.frame_rate)
-    _check(output, frames, path)
-    return frames, _notes(info, fields, converted)
+            fed = source.feed(child)
+    check(output, fed.count, path)
+    return _Encoded(fed=fed, told=(*picture_notes(source, encoder, fed, config), *look.notes))
 
 
-def _feed(
-    child: Child,
-    timed: Iterable[tuple[int, VideoFrame]],
-    pix_fmt: str,
-    timescale: int,
-    rate: Fraction | None,
-) -> tuple[int, bool]:
-    try:
-        written = write_nut(timed, pix_fmt, timescale, rate, child.pipe)
-    except BrokenPipeError:
-        child.finish()
-        raise
-    child.finish()
-    return written
+def prepare(source: SourcePictures, folder: Path) -> None:
+    """Put the tables that the chain of ``source`` reads into ffmpeg's working ``folder``."""
+    if source.info.color.is_hdr and not source.target.hdr:
+        write_cube(folder / TONE_TABLE, source.info.color.transfer)
 
 
-def _timed(frames: Iterable[VideoFrame], info: VideoInfo, span: _Span) -> Iterator[tuple[int, VideoFrame]]:
-    """Each frame with its clip time in ticks: 0 at the start, and later than the one before."""
-    last = -1
-    for frame in frames:
-        if frame.pts is None:
-            continue
-        tick = round(info.media_time(frame.pts) * span.timescale) - span.start
-        last = max(tick, last + 1, 0)
-        yield last, frame
+def encoder_options(source: SourcePictures, encoder: Encoder, output: Path, config: ExportConfig) -> list[str]:
+    """Options of the video encoder for ``source``: quality, HDR metadata, and the tag that players of HEVC want."""
+    mastering = mastering_of(source.first) if source.target.hdr else None
+    options = encoder.options(config, mastering.parameters(encoder.name) if mastering else None)
+    if encoder.codec == "hevc" and output.suffix.lower() in (".mp4", ".mov"):
+        options += ["-tag:v", "hvc1"]
+    return options
 
 
-def _fields(info: VideoInfo) -> Fields:
-    """The field order that the stream declares; top first, as in HD, when it declares none."""
-    from ..decode import open_container, stream_of
+def check(output: Path, frames: int, path: Path) -> None:
+    """Compare the pictures in the finished file with those that went in.
 
-    with open_container(info.path) as container:
-        order = stream_of(container, info.stream_index).codec_context.field_order
-    return Fields(top_first=int(order) not in _BOTTOM_FIRST)
-
-
-def _check(output: Path, frames: int, path: Path) -> None:
-    """Compare the pictures in the finished file with those that went in."""
+    Raises:
+        ExportError: some are missing, or the file cannot be read.
+    """
     from ..decode import open_container
 
     try:
         with open_container(output) as container:
-            found = container.streams.video[0].frames
+            stream = container.streams.video[0]
+            found = stream.frames or sum(packet.size > 0 for packet in container.demux(stream))
     except InputError as error:
         raise ExportError(f"{shown(path)}: ffmpeg wrote no readable file; try again") from error
     if found != frames:
         raise ExportError(f"{shown(path)}: ffmpeg wrote {found} of {frames} pictures; free disk space and try again")
 
 
-def _notes(info: VideoInfo, fields: Fields | None, converted: bool) -> list[str]:
+def picture_notes(source: SourcePictures, encoder: Encoder, fed: Fed, config: ExportConfig) -> list[str]:
+    """What is to be said about how the pictures were encoded."""
+    info = source.info
     notes = []
+    if encoder.failed:
+        notes.append(f"encoded by {encoder.name}, since NVENC failed: {encoder.reason}")
     if info.color.is_hdr:
-        notes.append(f"{info.color.transfer.upper()} was tone-mapped to SDR BT.709")
-    if fields is not None and keeps_fields(info):
-        notes.append(f"stays interlaced, {'top' if fields.top_first else 'bottom'} field first")
-    elif fields is not None:
-        notes.append("deinterlaced, since it is turned or tone-mapped")
-    if converted:
+        notes.append(_hdr_note(source, encoder, config))
+    if source.keeps_fields and source.fields is not None:
+        notes.append(f"stays interlaced, {'top' if source.fields.top_first else 'bottom'} field first")
+    elif source.fields is not None:
+        notes.append("deinterlaced, since it is turned, scaled, tone-mapped, or in a codec without fields")
+    if fed.converted:
         notes.append("the picture size or format changes within the clip; all of it has the first one's")
     return notes
+
+
+def _hdr_note(source: SourcePictures, encoder: Encoder, config: ExportConfig) -> str:
+    transfer = source.info.color.transfer.upper()
+    if source.target.hdr:
+        lost = "; NVENC writes no mastering metadata" if encoder.is_nvenc and mastering_of(source.first) else ""
+        return f"{transfer} stays HDR, as 10-bit {encoder.codec.upper()}{lost}; --sdr tone-maps it"
+    why = "" if config.sdr else "; --codec hevc or av1 keeps it"
+    return f"{transfer} was tone-mapped to SDR BT.709{why}"

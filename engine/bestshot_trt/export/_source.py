@@ -1,0 +1,185 @@
+"""The pictures of a stretch of a take on their way to ffmpeg: exact, timed, and which filters they need."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import itertools
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..frames import VideoInfo
+from ._ffmpeg import pass_command, running
+from ._filters import Fields, Target, clip_filters, keeps_fields, source_tags
+from ._raw import carrier_format, write_nut
+from ._span import Span
+
+if TYPE_CHECKING:
+    from av.video.frame import VideoFrame
+
+    from ._ffmpeg import Child
+
+Timed = Iterator[tuple[int, "VideoFrame"]]
+
+_BOTTOM_FIRST = (3, 4)
+"""libavcodec's AV_FIELD_BB and AV_FIELD_TB: the bottom field is displayed first."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourcePictures:
+    """What is on screen during ``span``, with ``margin`` seconds before and after it.
+
+    Every call of `timed` decodes anew, so a filter may look at the pictures before they are encoded.
+    """
+
+    info: VideoInfo
+    span: Span
+    target: Target
+    margin: Fraction = Fraction(0)
+    rate: Fraction | None = None
+    """Pictures per second to repeat or leave out pictures for; None keeps every picture at its own time."""
+
+    @functools.cached_property
+    def first(self) -> VideoFrame:
+        """The first picture: it settles size, format and colour of all."""
+        return next(self._frames())
+
+    @functools.cached_property
+    def shown_info(self) -> VideoInfo:
+        """The take's facts with the size of these pictures."""
+        return dataclasses.replace(self.info, width=self.first.width, height=self.first.height)
+
+    @functools.cached_property
+    def fields(self) -> Fields | None:
+        """The order of fields that the stream declares (top first when none); None for progressive takes."""
+        return _fields(self.info) if self.info.interlaced else None
+
+    @property
+    def keeps_fields(self) -> bool:
+        """Whether interlaced pictures stay so."""
+        return self.fields is not None and keeps_fields(self.shown_info, self.target)
+
+    @functools.cached_property
+    def pix_fmt(self) -> str:
+        """The format in which NUT carries the pictures."""
+        return carrier_format(self.first)
+
+    @functools.cached_property
+    def lead(self) -> int:
+        """Ticks of margin before the clip: fewer where the take begins."""
+        return min(max(self.span.start, 0), round(self.margin * self.span.timescale))
+
+    def chain(self, look: tuple[str, ...] = ()) -> str:
+        """The ``-vf`` chain from these raw pictures through ``look``, margin included; see `clip_filters`."""
+        tags = source_tags(self.shown_info, self.first)
+        return clip_filters(self.shown_info, self.pix_fmt, tags, self.fields, self.target, look)
+
+    def trimmed(self, look: tuple[str, ...] = ()) -> str:
+        """`chain`, and the margin left out again."""
+        if not self.margin:
+            return self.chain(look)
+        inside = f"select=gte(pts\\,{self.lead})*lt(pts\\,{self.lead + self.span.ticks})"
+        return f"{self.chain(look)},{inside},setpts=PTS-{self.lead}"
+
+    def timed(self) -> Timed:
+        """(tick, picture) pairs from tick 0 on; the clip begins at tick `lead`, where a picture always is."""
+        begin = self.span.start - self.lead
+        pictures = _started(_increasing(self._frames(), self.info, self.span, begin), self.lead)
+        return at_rate(pictures, self.rate, self.span) if self.rate else pictures
+
+    def _frames(self) -> Iterator[VideoFrame]:
+        from ..decode import frames_between
+
+        start = self.span.seconds(self.span.start - self.lead)
+        return frames_between(self.info, start, self.span.seconds(self.span.end) + self.margin)
+
+    def feed(self, child: Child) -> Fed:
+        """Send the pictures to a running ffmpeg."""
+        fed = Fed(first=self.lead, after=self.lead + self.span.ticks)
+        pictures = fed.counting(self.timed())
+        feed(child, pictures, fed, self.pix_fmt, self.span.timescale, self.rate or self.info.frame_rate)
+        return fed
+
+    def run_pass(self, look: tuple[str, ...], folder: Path, target: Path) -> None:
+        """Run the pictures, margin included, through `chain` with ``look`` and drop what comes out.
+
+        ``folder`` is ffmpeg's working folder; errors name ``target``.
+
+        Raises:
+            DecodeError, ExportError: as in the encode.
+        """
+        with running(pass_command(self.chain(look)), target, folder=folder) as child:
+            self.feed(child)
+
+
+@dataclass(kw_only=True)
+class Fed:
+    """What went into ffmpeg: ``count`` pictures of the clip itself, ticks ``first`` to ``after``."""
+
+    first: int
+    after: int
+    count: int = 0
+    converted: bool = False
+
+    def counting(self, pictures: Timed) -> Timed:
+        """``pictures``, counted on their way."""
+        for tick, frame in pictures:
+            self.count += self.first <= tick < self.after
+            yield tick, frame
+
+
+def feed(child: Child, pictures: Timed, fed: Fed, pix_fmt: str, timescale: int, rate: Fraction | None) -> None:
+    """Write ``pictures`` to a running ffmpeg and wait for its end.
+
+    Raises:
+        ExportError: it failed; the message holds its reason.
+    """
+    try:
+        _, fed.converted = write_nut(pictures, pix_fmt, timescale, rate, child.pipe)
+    except BrokenPipeError:
+        child.finish()
+        raise
+    child.finish()
+
+
+def _increasing(frames: Iterable[VideoFrame], info: VideoInfo, span: Span, begin: int) -> Timed:
+    """Each frame with its time in ticks since ``begin``: at least 0, and later than the one before."""
+    last = -1
+    for frame in frames:
+        if frame.pts is None:
+            continue
+        tick = round(info.media_time(frame.pts) * span.timescale) - begin
+        last = max(tick, last + 1, 0)
+        yield last, frame
+
+
+def _started(pictures: Timed, start: int) -> Timed:
+    """``pictures``, the one on screen at tick ``start`` moved to it: there the clip begins."""
+    held: tuple[int, VideoFrame] | None = None
+    for tick, frame in pictures:
+        if held is not None:
+            yield (start, held[1]) if held[0] < start < tick else held
+        held = tick, frame
+    if held is not None:
+        yield max(held[0], start), held[1]
+
+
+def at_rate(pictures: Timed, rate: Fraction, span: Span) -> Timed:
+    """The picture on screen at every multiple of 1 / ``rate`` within ``span``: some twice, some not at all."""
+    number, held = 0, None
+    for tick, frame in itertools.chain(pictures, [(span.ticks, None)]):
+        while held is not None and (at := round(number / rate * span.timescale)) < tick:
+            yield at, held
+            number += 1
+        held = frame
+
+
+def _fields(info: VideoInfo) -> Fields:
+    from ..decode import open_container, stream_of
+
+    with open_container(info.path) as container:
+        order = stream_of(container, info.stream_index).codec_context.field_order
+    return Fields(top_first=int(order) not in _BOTTOM_FIRST)
