@@ -135,7 +135,7 @@ def test_on_a_card_a_wrong_engine_is_refused(
     code, out, err = cli(folder.path, "--frames", take)
     assert (code, out) == (7, "")
     assert "refused: least cosine" in err
-    assert "--precision fp32" in err
+    assert "--precision bf16 or fp32" in err
     assert [path.suffix for path in (tmp_path / "engines" / "tiny").iterdir()] == [".json"]
     assert "was refused before" in cli(folder.path)[2]
 

@@ -211,7 +211,7 @@ def test_without_tensorrt_the_error_says_what_to_install(monkeypatch: pytest.Mon
         monkeypatch.setitem(sys.modules, name, None)
     message = refusal(BackendUnavailable, find_target, "8.9")
     assert "pip install" in message
-    assert "tensorrt-rtx-cu12" in message
+    assert "bestshot-trt[rtx]" in message
     refusal(BackendUnavailable, build_engine, Path("a.onnx"), Path("a.engine"))
 
 

@@ -341,7 +341,7 @@ def test_an_engine_with_shuffled_weights_is_refused(trt_on_cpu: ModuleType, fold
     message = refused(one)
     assert "cosine" in message
     assert "LayerNorm and softmax" in message
-    assert "--precision fp32" in message
+    assert "--precision bf16 or fp32" in message
     assert ensure_engine(one, force=True).card.parity is None
 
 
@@ -439,7 +439,7 @@ def test_on_a_gpu_without_any_runtime_the_error_says_what_to_install(
     monkeypatch.setitem(sys.modules, "tensorrt", None)
     with pytest.raises(BackendUnavailable) as caught:
         on_gpu(folder)
-    for words in ("pip install tensorrt-cu12", "tensorrt-rtx-cu12", "onnxruntime-gpu", "--backend cpu"):
+    for words in ("bestshot-trt[tensorrt]", "bestshot-trt[rtx]", "onnxruntime-gpu", "--backend cpu"):
         assert words in str(caught.value)
     assert "\n" not in str(caught.value)
 

@@ -14,7 +14,10 @@ from ..errors import BackendUnavailable, ConfigError
 BUILDERS = ("tensorrt", "tensorrt_rtx")
 """Modules that build engines, in the order in which they are looked for."""
 
-PIP = "pip install tensorrt-cu12 (data centre GPUs) or tensorrt-rtx-cu12 (RTX, L4, L40S)"
+PIP = (
+    'pip install "bestshot-trt[tensorrt]" --extra-index-url https://pypi.nvidia.com (data centre GPUs), or '
+    'pip install "bestshot-trt[rtx]" (RTX, L4, L40S); bestshot-trt doctor says which fits the driver'
+)
 _MAJOR, _MINOR = 75, 76
 """Numbers of two attributes of a device in CUDA's driver API: its compute capability."""
 
@@ -69,7 +72,8 @@ def find_target(capability: str | None = None, builder: str | None = None) -> Ta
         )
     if wanted is None or (wanted != here and not is_rtx):
         raise BackendUnavailable(
-            "TensorRT builds an engine only on the GPU it is for; build it there, or use tensorrt-rtx-cu12"
+            "TensorRT builds an engine only on the GPU it is for; build it there, or with TensorRT-RTX: "
+            'pip install "bestshot-trt[rtx]"'
         )
     if is_rtx and not hasattr(trt.ComputeCapability, f"SM{wanted}"):
         known = [name for name in dir(trt.ComputeCapability) if name.startswith("SM")]

@@ -24,7 +24,7 @@ REFUSAL_SCHEMA = "bestshot-trt/engine-refusal"
 REFUSAL_VERSION = 1
 ADVICE = (
     "in half precision LayerNorm and softmax overflow first: keep them in fp32 in the graph, as models export and "
-    "models pull do, or build with --precision fp32"
+    "models pull do, or build with --precision bf16 or fp32"
 )
 
 

@@ -33,6 +33,7 @@ def prove(wanted: Wanted, engine: Engine, takes: Sequence[Footage], progress: Pr
         BackendUnavailable: CUDA or TensorRT does not start or run, or has not enough memory.
         ModelUnavailable: the fp32 graph is not there.
     """
+    progress("run the engine on the frames", 0, None, "steps")
     made = [_through_engine(wanted, engine, take) for take in takes]
     exact = _through_fp32(wanted.folder, takes, progress)
     return settle(wanted, engine, compare(exact, made, takes))
