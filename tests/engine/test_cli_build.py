@@ -140,6 +140,38 @@ def test_on_a_card_a_wrong_engine_is_refused(
     assert "was refused before" in cli(folder.path)[2]
 
 
+def test_comparing_without_cupy_says_what_to_install(
+    trt_on_cpu: ModuleType, cli: Any, folder: ModelFolder, take: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "cupy", None)
+    code, _, err = cli(folder.path, "--frames", take)
+    assert code == 5
+    assert 'pip install "bestshot-trt[gpu]"' in err
+    assert len(err.splitlines()) == 1
+
+
+def test_a_card_that_fails_while_comparing_is_said_in_one_line(
+    trt_on_cpu: ModuleType, cli: Any, folder: ModelFolder, take: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lost(*_: Any) -> Any:
+        raise trt_on_cpu.CudaError("cudaErrorDevicesUnavailable:\nthe card fell off the bus")
+
+    monkeypatch.setattr(trt_on_cpu.Event, "synchronize", lost)
+    code, _, err = cli(folder.path, "--frames", take)
+    assert code == 5
+    assert "the card fell off the bus; check it with nvidia-smi" in err
+
+
+def test_a_take_that_is_no_video_is_said_before_any_comparison(
+    trt_on_cpu: ModuleType, cli: Any, folder: ModelFolder, tmp_path: Path
+) -> None:
+    (tmp_path / "take.mp4").write_text("no video")
+    code, _, err = cli(folder.path, "--frames", tmp_path / "take.mp4")
+    assert code == 3
+    assert "take.mp4" in err
+    assert trt_on_cpu.Builder.built == 0
+
+
 SLOW_BUILD = """
 import sys, time
 sys.path[:0] = [{tests!r}]

@@ -15,6 +15,7 @@ from .models import Json, NameOrFolder, find_folder
 
 if TYPE_CHECKING:
     from ..embed.engines import Engine, Wanted
+    from ..frames import VideoInfo
     from ..progress import Progress
 
 BUILDING = "Building"
@@ -88,10 +89,12 @@ def build(
     TensorRT version and batch; BESTSHOT_ENGINES names the folder that engines are kept in.
     """
     with reported(verbose=verbose):
+        from ..decode import probe
         from ..embed.build import build_engines, find_target
         from .progress import Meter
 
         folder, target, batches = find_folder(model), find_target(capability, builder), _batches(batch)
+        takes = [probe(take) for take in frames or []]
         with Meter(quiet=quiet) as progress:
             made = build_engines(
                 folder,
@@ -102,7 +105,7 @@ def build(
                 force=force,
                 progress=progress,
             )
-            made = [_compared(wanted, engine, frames or [], progress) for wanted, engine in made]
+            made = [_compared(wanted, engine, takes, progress) for wanted, engine in made]
         _print([engine for _, engine in made], as_json=json)
         if not quiet:
             _remark(made)
@@ -129,16 +132,15 @@ def _batches(text: str | None) -> Any:
     return Batches(1, int(best), int(most or best))
 
 
-def _compared(wanted: Wanted, engine: Engine, takes: list[Path], progress: Progress) -> tuple[Wanted, Engine]:
+def _compared(wanted: Wanted, engine: Engine, takes: list[VideoInfo], progress: Progress) -> tuple[Wanted, Engine]:
     """``engine``, compared where that can be done here."""
     if wanted.tower != "visual" or wanted.target.elsewhere or not takes:
         return wanted, engine
-    from ..decode import probe
     from ..embed.prove import prove
     from ..footage import footage
 
     size = wanted.folder.card.size
-    return wanted, prove(wanted, engine, [footage(probe(take), size, "crop", progress) for take in takes], progress)
+    return wanted, prove(wanted, engine, [footage(take, size, "crop", progress) for take in takes], progress)
 
 
 def _print(engines: list[Engine], *, as_json: bool) -> None:

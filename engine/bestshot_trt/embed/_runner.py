@@ -259,16 +259,14 @@ class EngineRunner:
         """Record what one batch of this size queues, on a stream that nothing else is queued on."""
         sized.capturing = False
         stream = self._cupy.cuda.Stream(non_blocking=True)
-        stream.begin_capture()
-        try:
-            self._enqueue(sized, rows, stream)
-        except (BackendUnavailable, MemoryError):
-            # What cannot be captured is queued call by call, as before.
-            with contextlib.suppress(Exception):
-                stream.end_capture()
-            return
-        with contextlib.suppress(self._cupy.cuda.runtime.CUDARuntimeError):
-            sized.graph = stream.end_capture()
+        # What cannot be captured is queued call by call, as before.
+        with contextlib.suppress(BackendUnavailable, MemoryError, self._cupy.cuda.runtime.CUDARuntimeError):
+            stream.begin_capture()
+            try:
+                self._enqueue(sized, rows, stream)
+            finally:
+                graph = stream.end_capture()
+            sized.graph = graph
 
     def _refused(self, what: str) -> None:
         reason = self._reason()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Sequence
+from typing import Any
 
-from ..errors import BackendUnavailable
+from ..errors import BackendUnavailable, shown
 from ..progress import Progress, silent
 from ._base import Embedded, joined
 from ._onnx import CPU_BATCH, open_session, run_session
@@ -40,8 +42,7 @@ def prove(wanted: Wanted, engine: Engine, takes: Sequence[Footage], progress: Pr
 
 
 def _through_engine(wanted: Wanted, engine: Engine, take: Footage) -> Embedded:
-    import cupy
-
+    cupy = _cupy()
     try:
         with cupy.cuda.Stream(non_blocking=True):
             runner = EngineRunner(engine, wanted.target.trt, engine.card.most)
@@ -52,7 +53,18 @@ def _through_engine(wanted: Wanted, engine: Engine, take: Footage) -> Embedded:
                 parts = [part() for part in later]
     except MemoryError as error:
         raise BackendUnavailable(f"the GPU has not enough free memory to try the engine: {error}") from error
+    except cupy.cuda.runtime.CUDARuntimeError as error:
+        reason = shown(" ".join(str(error).split()))
+        raise BackendUnavailable(f"the GPU does not run the engine: {reason}; check it with nvidia-smi") from error
     return joined(parts)
+
+
+def _cupy() -> Any:
+    try:
+        return importlib.import_module("cupy")
+    except ImportError as error:
+        reason = shown(" ".join(str(error).split()))
+        raise BackendUnavailable(f'running an engine needs CuPy ({reason}); pip install "bestshot-trt[gpu]"') from error
 
 
 def _through_fp32(folder: ModelFolder, takes: Sequence[Footage], progress: Progress) -> list[Embedded]:
