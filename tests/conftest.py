@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import shutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -94,3 +96,26 @@ def tiny_model(zoo: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Any
 def clip(clips: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """Makes clips: ``clip(options of ffmpeg, suffix, size=..., rate=..., seconds=...)`` gives a path."""
     return clips.ClipMaker(tmp_path_factory.mktemp("clips"))
+
+
+@pytest.fixture(scope="session")
+def shim_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where kernels are built for the CPU."""
+    return tmp_path_factory.mktemp("gpu-on-cpu")
+
+
+@pytest.fixture
+def gpu_on_cpu(shim_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """The module ``cupy`` of ``gpu_on_cpu.py``: a GPU that is not there; skips without g++."""
+    from bestshot_kernels import _compile
+
+    if shutil.which(os.environ.get("CXX", "g++")) is None:
+        pytest.skip("no g++: kernels cannot be run on the CPU")
+    gpu = helper("gpu_on_cpu").Gpu(shim_folder)
+    monkeypatch.setitem(sys.modules, "cupy", gpu)
+    caches = (_compile._compiled, _compile._kernel, _compile._multiprocessors)
+    for each in caches:
+        each.cache_clear()
+    yield gpu
+    for each in caches:
+        each.cache_clear()

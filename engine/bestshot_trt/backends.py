@@ -13,13 +13,18 @@ from .decode import Decoder
 from .embed import Embedder
 from .errors import BackendUnavailable
 from .frames import Later, finished
+from .missing import missing_for_gpu
 from .progress import Progress, silent
 
 if TYPE_CHECKING:
     from bestshot_kernels.frame_stats import FrameStats
 
     from .embed.prove import Frames
+    from .embed.resolve import Resolved
+    from .gpu import Gpu
 
+GPU_AHEAD = 2
+"""Results on their way on a GPU: one is computed while another is copied and a third is queued."""
 _M_MMAP_THRESHOLD = -3
 _MMAP_THRESHOLD = 128 << 10
 
@@ -43,6 +48,10 @@ class Backend:
     """How many results of `measure`, and of `embed`, may be on their way before the oldest is waited for."""
     working: Callable[[], contextlib.AbstractContextManager[None]] = contextlib.nullcontext
     """`measure` and the embedder run within it: on a GPU it makes the card and the stream current on this thread."""
+    relieve: Callable[[], None] = lambda: None
+    """Gives memory back that nobody uses, before work that did not fit is tried again in smaller pieces."""
+    notes: tuple[str, ...] = ()
+    """What is done another way than usual, and why, in words."""
 
 
 def open_backend(config: AnalyzeConfig, progress: Progress = silent, frames: Frames | None = None) -> Backend:
@@ -55,9 +64,17 @@ def open_backend(config: AnalyzeConfig, progress: Progress = silent, frames: Fra
         BackendUnavailable: the named backend cannot run here.
         ModelUnavailable: the named model cannot be had.
     """
+    if config.backend == "cpu":
+        return _cpu_backend(config, progress, None)
+    reason = missing_for_gpu()
+    if reason is None:
+        try:
+            return _gpu_backend(config, progress, frames)
+        except BackendUnavailable as error:
+            reason = str(error)
     if config.backend == "gpu":
-        raise BackendUnavailable("backend gpu: this version runs on the CPU only; use --backend cpu or auto")
-    return _cpu_backend(config, progress)
+        raise BackendUnavailable(f"backend gpu: {reason}; or use --backend cpu")
+    return _cpu_backend(config, progress, reason)
 
 
 def _fix_mmap_threshold() -> None:
@@ -70,7 +87,7 @@ def _fix_mmap_threshold() -> None:
         ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _MMAP_THRESHOLD)
 
 
-def _cpu_backend(config: AnalyzeConfig, progress: Progress) -> Backend:
+def _cpu_backend(config: AnalyzeConfig, progress: Progress, fallback_reason: str | None) -> Backend:
     import cv2
 
     from bestshot_kernels.frame_stats import frame_stats
@@ -85,9 +102,62 @@ def _cpu_backend(config: AnalyzeConfig, progress: Progress) -> Backend:
     cv2.setNumThreads(1)
     return Backend(
         name="cpu",
-        fallback_reason=None,
+        fallback_reason=fallback_reason,
         decoder=PyAVDecoder(),
         measure=lambda pixels: finished(frame_stats(pixels)),
         embedder=resolved.embedder,
         model_note=resolved.note,
     )
+
+
+def _gpu_backend(config: AnalyzeConfig, progress: Progress, frames: Frames | None) -> Backend:
+    from bestshot_kernels.frame_stats import cuda as statistics
+
+    from .decode import DaliDecoder
+    from .gpu import open_gpu
+
+    _fix_mmap_threshold()
+    gpu = open_gpu()
+    decoder = DaliDecoder(gpu)
+    resolved, note = _gpu_embedder(gpu, config, progress, frames)
+
+    def measure(pixels: Any) -> Later[FrameStats]:
+        sums = gpu.download(statistics.frame_sums(pixels))
+        return lambda: statistics.measures(sums())
+
+    return Backend(
+        name="gpu",
+        fallback_reason=None,
+        decoder=decoder,
+        measure=measure,
+        embedder=resolved.embedder,
+        model_note=resolved.note,
+        ahead=GPU_AHEAD,
+        working=gpu.working,
+        relieve=gpu.relieve,
+        notes=(note,) if note else (),
+    )
+
+
+def _gpu_embedder(
+    gpu: Gpu, config: AnalyzeConfig, progress: Progress, frames: Frames | None
+) -> tuple[Resolved, str | None]:
+    """An embedder for pictures on ``gpu``, and why it runs on the CPU if it does."""
+    from .embed import LayoutEmbedder
+    from .embed._from_gpu import FromGpu
+    from .embed._layout import GpuLayoutEmbedder
+    from .embed.models import CPU_DEFAULT, GPU_DEFAULT
+    from .embed.resolve import Resolved, open_embedder
+
+    note = None
+    try:
+        with gpu.working():
+            resolved = open_embedder(config, default=GPU_DEFAULT, progress=progress, device="gpu", frames=frames)
+        embedder = resolved.embedder
+    except BackendUnavailable as error:
+        note = f"CLIP runs on the CPU: {error}"
+        resolved = open_embedder(config, default=CPU_DEFAULT, progress=progress, device="cpu")
+        embedder = FromGpu(gpu, resolved.embedder)
+    if isinstance(embedder, LayoutEmbedder):
+        embedder = GpuLayoutEmbedder(gpu)
+    return Resolved(embedder, resolved.note), note

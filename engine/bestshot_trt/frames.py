@@ -119,6 +119,11 @@ class FrameBatch:
     def __len__(self) -> int:
         return len(self.times)
 
+    def part(self, which: slice) -> FrameBatch:
+        """Some of the pictures, valid as long as all of them."""
+        views = None if self.views is None else self.views[which]
+        return FrameBatch(self.pixels[which], self.times[which], self.pts[which], views)
+
 
 @dataclass(frozen=True, kw_only=True)
 class LostStretch:

@@ -44,7 +44,7 @@ def analyze(path: str | Path, config: Config | None = None, progress: Progress =
 def _analyze(info: VideoInfo, config: Config, progress: Progress) -> Track:
     backend = open_backend(config.analyze, progress, lambda size, framing: [footage(info, size, framing, progress)])
     prompts.check(config.pick, backend.embedder.clip_model, backend.model_note)
-    report = DecodeReport()
+    report = DecodeReport(notes=list(backend.notes))
     samples = Samples(backend)
     pictures = backend.decoder.batches(info, config.analyze, report, backend.embedder.view)
     with contextlib.closing(prefetch(measured(backend, pictures), BATCHES_AHEAD)) as batches:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from . import scoring
 from .backends import Backend
 from .embed import Embedded
+from .errors import BackendUnavailable
 from .frames import FrameBatch, Later
 from .track import Track, TrackMeta
 
@@ -101,13 +102,42 @@ def measured(backend: Backend, batches: Iterable[FrameBatch]) -> Iterator[Measur
 
     with contextlib.closing(batches) if isinstance(batches, Generator) else contextlib.nullcontext():
         for batch in batches:
-            with backend.working():
-                prepared = backend.embedder.prepare(batch)
-                queued.append(_Queued(batch.times, batch.pts, backend.measure(batch.pixels), prepared))
+            queued.extend(_queue(backend, batch))
             while len(queued) > backend.ahead:
                 yield oldest()
         while queued:
             yield oldest()
+
+
+def _queue(backend: Backend, batch: FrameBatch) -> list[_Queued]:
+    """``batch`` on its way, in halves where there is no memory for all of it at once."""
+    try:
+        with backend.working():
+            prepared = backend.embedder.prepare(batch)
+            return [_Queued(batch.times, batch.pts, backend.measure(batch.pixels), prepared)]
+    except MemoryError as error:
+        if len(batch) == 1:
+            raise _no_memory(backend, error) from error
+    backend.relieve()
+    middle = len(batch) // 2
+    return [queued for part in (slice(middle), slice(middle, None)) for queued in _queue(backend, batch.part(part))]
+
+
+def _no_memory(backend: Backend, error: MemoryError) -> BackendUnavailable:
+    return BackendUnavailable(
+        f"backend {backend.name}: not enough memory for a single picture ({error}); "
+        "end other programs that use it, or use --backend cpu"
+    )
+
+
+def _halved(arrays: list[Any]) -> tuple[list[Any], list[Any]] | None:
+    """Half of the pictures each, or None for a single one."""
+    middle = len(arrays) // 2
+    if middle:
+        return arrays[:middle], arrays[middle:]
+    only = arrays[0]
+    middle = len(only) // 2
+    return ([only[:middle]], [only[middle:]]) if middle else None
 
 
 def joined(arrays: list[Any]) -> Any:
@@ -144,15 +174,28 @@ class Samples:
         self._measures.extend(batch.measures)
         self._waiting.append(batch.prepared)
         if sum(map(len, self._waiting)) >= self._backend.embedder.batch_size:
-            self._embed()
+            self._embed_waiting()
             self._collect(self._backend.ahead)
 
-    def _embed(self) -> None:
-        if not self._waiting:
+    def _embed_waiting(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        if waiting:
+            self._embed(waiting)
+
+    def _embed(self, waiting: list[Any]) -> None:
+        """Queue them, in halves where there is no memory for all of them at once."""
+        try:
+            with self._backend.working():
+                self._embedding.append(self._backend.embedder.embed(joined(waiting)))
             return
-        with self._backend.working():
-            self._embedding.append(self._backend.embedder.embed(joined(self._waiting)))
-        self._waiting.clear()
+        except MemoryError as error:
+            halves = _halved(waiting)
+            if halves is None:
+                raise _no_memory(self._backend, error) from error
+        self._collect(0)
+        self._backend.relieve()
+        for half in halves:
+            self._embed(half)
 
     def _collect(self, most: int) -> None:
         """Wait for results until at most ``most`` are on their way."""
@@ -165,7 +208,7 @@ class Samples:
 
     def track(self, meta: TrackMeta) -> Track:
         """The track of all samples, not yet scored; nothing may be added after."""
-        self._embed()
+        self._embed_waiting()
         self._collect(0)
         sharpness, exposure, contrasts, colours = np.ascontiguousarray(self._measures.finish().T)
         count = len(sharpness)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from bestshot_kernels.frame_stats import frame_stats
 from bestshot_trt.backends import Backend
 from bestshot_trt.embed import Embedded
+from bestshot_trt.errors import BackendUnavailable
 from bestshot_trt.frames import FrameBatch
 from bestshot_trt.samples import Samples, measured
 
@@ -99,3 +101,38 @@ def test_nothing_is_waited_for_sooner_than_need_be():
     batches = measured(backend, takes(24, 3))
     next(batches)
     assert (measures.queued, measures.given) == (3, 1)
+
+
+@pytest.mark.parametrize("most", [1, 2])
+def test_what_does_not_fit_in_memory_is_done_in_halves(most):
+    backend, _, _ = slow_backend(2, 6)
+    relieved = []
+
+    def scarce(work):
+        def run(pictures):
+            if len(pictures) > most:
+                raise MemoryError
+            return work(pictures)
+
+        return run
+
+    backend.embedder.embed = scarce(backend.embedder.embed)
+    scarce_backend = dataclasses.replace(
+        backend, measure=scarce(backend.measure), relieve=lambda: relieved.append(True)
+    )
+    samples = Samples(scarce_backend)
+    for batch in measured(scarce_backend, takes(17, 5)):
+        samples.add(batch)
+    track = samples.track(SimpleNamespace(duration=17))
+    assert track.embedding[:, 0].tolist() == track.pts.tolist() == list(range(17))
+    assert relieved
+
+
+def test_memory_for_not_even_one_picture_is_said():
+    backend, _, _ = slow_backend(0, 1)
+
+    def none(pictures):
+        raise MemoryError("0 bytes left")
+
+    with pytest.raises(BackendUnavailable, match="backend slow: not enough memory for a single picture"):
+        next(measured(dataclasses.replace(backend, measure=none), takes(3, 3)))

@@ -43,7 +43,7 @@ def test_a_source_is_found_by_its_name():
         assert _compile.source(path.stem) == path.read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("name", ["no_such_kernel", "../frame_stats", "layout_descriptor", ""])
+@pytest.mark.parametrize("name", ["no_such_kernel", "../frame_stats", "cli", ""])
 def test_an_unknown_kernel_is_refused_by_name(name):
     with pytest.raises(ValueError, match="no kernel named"):
         _compile.source(name)

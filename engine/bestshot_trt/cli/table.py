@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from ..clock import clock
 from ..errors import shown
+from ..missing import NO_GPU
 from ..moments import MomentsDocument
 from ..track import Track, TrackMeta
 from .exits import put, say
@@ -74,8 +75,10 @@ def remark(made: MomentsDocument | TrackMeta, *, quiet: bool, verbose: bool) -> 
         say(f"{name}: {note}")
     if made.model_note:
         say(f"{name}: {made.model_note}")
-    if made.backend.fallback_reason:
-        say(f"{name}: backend {made.backend.name}: {made.backend.fallback_reason}")
+    reason = made.backend.fallback_reason
+    # A machine without a GPU is nothing to remark on.
+    if reason and (verbose or not reason.startswith(NO_GPU)):
+        say(f"{name}: backend {made.backend.name}: {reason}")
     if verbose:
         _remark_details(made, name)
 

@@ -6,6 +6,7 @@ from typing import Protocol
 from ..config import AnalyzeConfig
 from ..frames import DecodeReport, FrameBatch, ModelView, VideoInfo
 from ._between import frames_between
+from ._dali import DaliDecoder
 from ._keyframes import keyframes_near
 from ._open import open_container, stream_of
 from ._picture import ScorePicture
@@ -15,6 +16,7 @@ from ._still import StillPicture, progressive
 from ._views import sample_views
 
 __all__ = [
+    "DaliDecoder",
     "Decoder",
     "PyAVDecoder",
     "ScorePicture",

@@ -1,12 +1,13 @@
 """Decoding with NVIDIA DALI: segments of a take, many at a time, on the engines of a GPU.
 
-The graph is one for both devices. On the CPU DALI decodes VP9 and Motion JPEG only, which is how it is
-tested; with ``device="gpu"`` nothing of this has run yet. What DALI is not given, or fails on, PyAV decodes.
+DALI decodes VP9 and Motion JPEG on the CPU too, which is how it is tested; with ``device="gpu"`` nothing of this has
+run yet. What DALI is not given, or fails on, PyAV decodes; pictures end up on the card either way.
 """
 
 from __future__ import annotations
 
 import contextlib
+from collections import deque
 from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -16,99 +17,65 @@ import numpy as np
 from ..config import AnalyzeConfig
 from ..errors import BackendUnavailable, DecodeError
 from ..frames import DecodeReport, FrameBatch, ModelView, VideoInfo, score_size
+from ..gpu import Gpu
 from ..plan import SampleGrid
 from ..prefetch import prefetch
 from ._dali_graph import Graph
+from ._dali_takes import why_not
 from ._feeder import Feeder
+from ._on_device import Decoded, OnDevice
 from ._open import open_container, stream_of
 from ._picture import ModelPicture, ScorePicture
 from ._pyav import PyAVDecoder, finish, stretches
-from ._segments import Limits, NotForSegments, Segment, Segmenter, Wanted, why_not_segments
+from ._segments import Limits, NotForSegments, Segment, Segmenter, Wanted
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
 
-BATCH_FRAMES = 16
-"""Pictures handed on at a time, at most."""
-_CPU_CODECS = ("vp9", "mjpeg")
-_NVDEC_FORMATS = {
-    "h264": ("yuv420p", "yuvj420p"),
-    "hevc": ("yuv420p", "yuvj420p", "yuv420p10le"),
-    "vp9": ("yuv420p", "yuvj420p"),
-    "mjpeg": ("yuv420p", "yuvj420p"),
-}
-"""What every NVDEC since 2016 takes and DALI hands out; AV1 is not cut into segments yet."""
+GRAPHS = 2
+"""Pipelines that take turns, so that the engines have work while one's pictures are taken over."""
+BATCH_BYTES = 1 << 30
+"""Full-size pictures of one batch, at most; a twelfth of the free memory where that is less."""
+_SHARE = 12
 
 
-def why_not(info: VideoInfo, device: str = "gpu") -> str | None:
-    """Why DALI cannot decode this take on ``device``, in words, or None where it may.
+@dataclass(slots=True)
+class _Bounds:
+    """Of one batch. Another thread reads them; a change counts from the next batch on."""
 
-    Open groups, and more, are only found in the packets: `DaliDecoder` then goes on with PyAV.
-    """
-    reason = why_not_segments(info)
-    if reason is not None:
-        return reason
-    if info.color.is_hdr:
-        return f"{info.color.transfer.upper()} needs more than the 8 bits that DALI gives"
-    if device == "cpu":
-        return None if info.codec in _CPU_CODECS else f"DALI decodes no {info.codec} on the CPU"
-    if info.pix_fmt not in _NVDEC_FORMATS[info.codec]:
-        return f"not every NVDEC takes {info.codec} as {info.pix_fmt}"
-    return None
-
-
-@dataclass(frozen=True, slots=True)
-class _Pictures:
-    """Pictures on the device, and what they are: one for each wanted."""
-
-    wanted: list[Wanted]
-    pixels: Any
-    views: Any
-
-    def batches(self, grid: SampleGrid) -> Iterator[FrameBatch]:
-        """One picture for each sample."""
-        served = [(place, index) for place, wanted in enumerate(self.wanted) for index in wanted.samples]
-        for begin in range(0, len(served), BATCH_FRAMES):
-            part = served[begin : begin + BATCH_FRAMES]
-            places = [place for place, _ in part]
-            yield FrameBatch(
-                self.pixels[places],
-                np.array([grid.time(index) for _, index in part]),
-                np.array([self.wanted[place].pts for place in places], np.int64),
-                None if self.views is None else self.views[places],
-            )
+    parallel: int
+    """Segments."""
+    memory: int
+    """Bytes of their pictures at full size."""
 
 
 class DaliDecoder:
-    """Decodes takes with DALI on ``device``, ``gpu`` or ``cpu``; pictures are CuPy or NumPy arrays.
+    """Decodes takes with DALI on ``device``, ``gpu`` or ``cpu``; pictures are CuPy arrays on ``gpu``.
 
-    ``parallel`` segments are decoded at a time, as many as the card has NVDEC engines. The pictures that
-    they give, at full size, take at most ``memory`` bytes; besides, DALI keeps its decoders' surfaces, and
-    the host the packets of up to three such batches.
+    As many segments are decoded at a time as the card has NVDEC engines, in two batches by turns. What is bounded in
+    bytes is their pictures at full size; besides, DALI keeps its decoders' surfaces, and the host the packets of up to
+    three batches.
 
-    Times and pts are those of `PyAVDecoder`, exactly. Pixels are not: DALI converts by BT.601 to 8 bits,
-    which a matrix corrects but for what was cut off at 0 and 255, interpolates chroma where libswscale's
-    default repeats it, and resizes with the bicubic filter of a = -0.5, not -0.6. On soft pictures of
-    ordinary saturation score pictures differ by 3 of 255 on average, 12 for 99 % of values; a model's
-    views, which PyAV's path makes with exact arithmetic, by 0.5 and 3.
+    Times and pts are those of `PyAVDecoder`, exactly. Score pictures are libswscale's of planes that are won back from
+    DALI's RGB, near exact where no channel was cut off; model's views are Pillow's of that RGB.
 
     Raises:
-        BackendUnavailable: DALI, or CuPy for the GPU, is not installed.
+        BackendUnavailable: DALI is not installed.
     """
 
     name = "dali"
 
-    def __init__(self, device: str = "gpu", *, parallel: int = 4, memory: int = 1 << 30, device_id: int = 0) -> None:
+    def __init__(
+        self, gpu: Gpu, device: str = "gpu", *, parallel: int | None = None, memory: int | None = None
+    ) -> None:
+        """``parallel`` and ``memory``, bytes of a batch's pictures, are what suits the card where they are None."""
         if device not in ("gpu", "cpu"):
             raise ValueError(f"device is {device!r}; it must be 'gpu' or 'cpu'")
         try:
             import nvidia.dali  # noqa: F401
-
-            if device == "gpu":
-                import cupy  # noqa: F401
         except ImportError as error:
             raise BackendUnavailable(f"decoding with DALI: {error}; pip install 'bestshot-trt[gpu]'") from error
-        self._device, self._device_id = device, device_id
+        self._gpu, self._device = gpu, device
         self._parallel, self._memory = parallel, memory
 
     def batches(
@@ -120,39 +87,48 @@ class DaliDecoder:
 
         Raises:
             InputError: the file is gone or changed beyond reading.
+            BackendUnavailable: the card is gone.
         """
         grid = SampleGrid(config.fps, info.time_base, info.start_pts)
         size = score_size(info.display_size, config.score_height)
-        graph = Graph(info, size, view, device=self._device, device_id=self._device_id, parallel=self._parallel)
         following, lost = 0, list[int]()
-        reason = why_not(info, self._device)
-        if reason is None:
-            take = _Take(info, grid, report, graph, size, view)
-            lost = take.lost
-            try:
-                with contextlib.closing(take.pictures(self._parallel, self._memory)) as found:
-                    for pictures in found:
-                        yield from pictures.batches(grid)
-                        following = pictures.wanted[-1].samples.stop
-                return
-            except NotForSegments as refusal:
-                reason = str(refusal)
-        start = grid.time(following)
-        report.notes.append(f"decoded on the CPU{f' from {start:.3f} s on' if following else ''}: {reason}")
-        yield from _with_pyav(info, config, report, view, start, graph)
+        reason = why_not(info, self._device, self._gpu)
+        with contextlib.closing(OnDevice(self._gpu, info, size, view)) as pictures:
+            if reason is None:
+                take = _Take(info, grid, report, self._gpu, size, view)
+                lost = take.lost
+                try:
+                    with contextlib.closing(take.decoded(self._device, self._bounds())) as found:
+                        for decoded in found:
+                            yield from pictures.batches(decoded, grid)
+                            following = decoded.wanted[-1].samples.stop
+                    return
+                except NotForSegments as refusal:
+                    reason = str(refusal)
+            start = grid.time(following)
+            report.notes.append(f"decoded on the CPU{f' from {start:.3f} s on' if following else ''}: {reason}")
+            yield from _with_pyav(pictures, info, config, report, view, start)
         report.lost[:0] = stretches([index for index in lost if index < following], grid, report.duration)
+
+    def _bounds(self) -> _Bounds:
+        memory = self._memory or min(BATCH_BYTES, self._gpu.free_bytes() // _SHARE)
+        return _Bounds(self._parallel or self._gpu.decoders, memory)
 
 
 def _with_pyav(
-    info: VideoInfo, config: AnalyzeConfig, report: DecodeReport, view: ModelView | None, start: float, graph: Graph
+    pictures: OnDevice,
+    info: VideoInfo,
+    config: AnalyzeConfig,
+    report: DecodeReport,
+    view: ModelView | None,
+    start: float,
 ) -> Iterator[FrameBatch]:
     """The samples from ``start`` seconds on. The take is read again, since they may need what is before."""
     whole = DecodeReport()
     for batch in PyAVDecoder().batches(info, config, whole, view):
-        late = batch.times >= start
-        if late.any():
-            views = None if batch.views is None else graph.on_device(batch.views[late])
-            yield FrameBatch(graph.on_device(batch.pixels[late]), batch.times[late], batch.pts[late], views)
+        early = int((batch.times < start).sum())
+        if early < len(batch):
+            yield from pictures.uploaded(batch.part(slice(early, None)))
     report.packets, report.duration = whole.packets, whole.duration
     report.packets_fed += whole.packets_fed
     report.lost.extend(lost for lost in whole.lost if lost.start >= start)
@@ -167,60 +143,70 @@ class _Take:
         info: VideoInfo,
         grid: SampleGrid,
         report: DecodeReport,
-        graph: Graph,
+        gpu: Gpu,
         size: tuple[int, int],
         view: ModelView | None,
     ) -> None:
-        self._info, self._grid, self._report, self._graph = info, grid, report, graph
+        self._info, self._grid, self._report, self._gpu = info, grid, report, gpu
         self._score = ScorePicture(info, size)
         self._model = ModelPicture(info, view) if view else None
         self._errors = 0
         self.lost: list[int] = []
         """Samples that nothing could decode."""
 
-    def pictures(self, parallel: int, memory: int) -> Generator[_Pictures]:
+    def decoded(self, device: str, bounds: _Bounds) -> Generator[Decoded]:
         """The pictures of every segment, in order.
 
         Raises:
             NotForSegments: what follows the pictures given cannot be decoded in segments.
+            BackendUnavailable: the card is gone.
         """
-        limits = Limits(decoded=min(Limits().decoded, memory))
+        limits = Limits(decoded=min(Limits().decoded, bounds.memory))
         segmenter = Segmenter(self._info, self._grid, self._report, limits)
-        batches = _in_batches(segmenter.segments(), parallel, memory)
-        with contextlib.closing(prefetch(batches, 1)) as ready:
-            for batch in ready:
-                for segment, pictures in zip(batch, self._decode(batch, segmenter), strict=True):
-                    arrived = {wanted.pts for wanted in pictures.wanted}
+        graphs = deque(Graph(self._gpu, device=device, parallel=bounds.parallel) for _ in range(GRAPHS))
+        with contextlib.closing(prefetch(_in_batches(segmenter.segments(), bounds), 1)) as ready:
+            for batch, graph in _by_turns(ready, graphs):
+                for segment, decoded in zip(batch, self._taken_over(batch, graph, segmenter, bounds), strict=True):
+                    arrived = {wanted.pts for wanted in decoded.wanted}
                     missing = (wanted for wanted in segment.wanted if wanted.pts not in arrived)
                     self.lost.extend(index for wanted in missing for index in wanted.samples)
-                    if pictures.wanted:
-                        yield pictures
+                    if decoded.wanted:
+                        yield decoded
         finish(self._report, self._info, self._grid, segmenter.end_pts, self.lost, self._errors)
 
-    def _decode(self, batch: list[Segment], segmenter: Segmenter) -> Iterator[_Pictures]:
-        sound = [segment for segment in batch if not segment.is_damaged]
-        decoded: dict[int, tuple[Any, Any]] = {}
+    def _taken_over(
+        self, batch: list[Segment], graph: Graph, segmenter: Segmenter, bounds: _Bounds
+    ) -> Iterator[Decoded]:
+        sound = _sound(batch)
+        found: dict[int, Any] = {}
         try:
             if sound:
-                decoded = {id(s): pictures for s, pictures in zip(sound, self._graph.decode(sound), strict=True)}
-        except RuntimeError:
+                found = {id(s): pictures for s, pictures in zip(sound, graph.finish(), strict=True)}
+        except (RuntimeError, MemoryError) as error:
+            if isinstance(error, MemoryError):
+                bounds.memory //= 2
             # DALI does not say which of them it was: each on its own.
             for segment in sound:
-                self._try_alone(segment, decoded)
+                self._try_alone(segment, graph, found)
         for segment in batch:
-            if id(segment) in decoded:
-                yield _Pictures(segment.wanted, *decoded[id(segment)])
+            if id(segment) in found:
+                yield Decoded(segment.wanted, found.pop(id(segment)))
             else:
                 yield self._rescue(segment, segmenter)
 
-    def _try_alone(self, segment: Segment, decoded: dict[int, tuple[Any, Any]]) -> None:
+    def _try_alone(self, segment: Segment, graph: Graph, found: dict[int, Any]) -> None:
+        """Decode one segment that was in a batch that failed, unless the card itself is gone."""
+        self._gpu.check()
+        self._gpu.relieve()
+        graph.start([segment])
         try:
-            decoded[id(segment)] = self._graph.decode([segment])[0]
-        except RuntimeError as error:
+            found[id(segment)] = graph.finish()[0]
+        except (RuntimeError, MemoryError) as error:
+            self._gpu.check()
             start = self._grid.time(segment.wanted[0].samples[0])
             self._report.notes.append(f"decoded on the CPU around {start:.3f} s: DALI: {_reason(error)}")
 
-    def _rescue(self, segment: Segment, segmenter: Segmenter) -> _Pictures:
+    def _rescue(self, segment: Segment, segmenter: Segmenter) -> Decoded:
         """Decode one segment with every packet of its stretch in a libavcodec decoder of its own."""
         wanted = {each.pts: each for each in segment.wanted}
         found: list[tuple[Wanted, Any, Any]] = []
@@ -238,21 +224,46 @@ class _Take:
             self._errors += feeder.errors
         found.sort(key=lambda item: item[0].ordinal)
         if not found:
-            return _Pictures([], None, None)
-        views = self._graph.on_device(np.stack([view for _, _, view in found])) if self._model else None
-        return _Pictures([w for w, _, _ in found], self._graph.on_device(np.stack([p for _, p, _ in found])), views)
+            return Decoded([])
+        views = np.stack([view for _, _, view in found]) if self._model else None
+        return Decoded([w for w, _, _ in found], pixels=np.stack([p for _, p, _ in found]), views=views)
 
     def _convert(self, frame: VideoFrame) -> tuple[Any, Any]:
         # libavfilter may use a picture's memory again for the next one.
         return self._score.convert(frame).copy(), self._model.convert(frame) if self._model else None
 
 
-def _in_batches(segments: Iterable[Segment], parallel: int, memory: int) -> Iterator[list[Segment]]:
+def _sound(batch: list[Segment]) -> list[Segment]:
+    return [segment for segment in batch if not segment.is_damaged]
+
+
+def _by_turns(batches: Iterable[list[Segment]], graphs: deque[Graph]) -> Iterator[tuple[list[Segment], Graph]]:
+    """Each batch and the graph on which it was started, once all but one graph have work after it.
+
+    What was started comes before an error of ``batches`` is raised.
+    """
+    started: deque[tuple[list[Segment], Graph]] = deque()
+    try:
+        for batch in batches:
+            graph = graphs.popleft()
+            graph.start(_sound(batch))
+            started.append((batch, graph))
+            if not graphs:
+                yield started[0]
+                graphs.append(started.popleft()[1])
+    except NotForSegments:
+        yield from started
+        raise
+    yield from started
+
+
+def _in_batches(segments: Iterable[Segment], bounds: _Bounds) -> Iterator[list[Segment]]:
     """As many segments as may be decoded together; those that are ready come before an error is raised."""
     batch: list[Segment] = []
     try:
         for segment in segments:
-            is_full = len(batch) == parallel or sum(s.decoded for s in batch) + segment.decoded > memory
+            decoded = sum(each.decoded for each in batch) + segment.decoded
+            is_full = len(batch) == bounds.parallel or decoded > bounds.memory
             if batch and is_full:
                 yield batch
                 batch = []

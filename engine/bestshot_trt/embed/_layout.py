@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
 from ..frames import FrameBatch, Later, ModelView, finished
+from ..gpu import Gpu
 from ..moments import ClipModel
 from ._base import Embedded
 
@@ -27,3 +30,31 @@ class LayoutEmbedder:
     def embed(self, prepared: npt.NDArray[np.float32]) -> Later[Embedded]:
         """The descriptors as they are; there is no aesthetic."""
         return finished(Embedded(prepared, None))
+
+
+class GpuLayoutEmbedder:
+    """The same of pictures on a card: sums of cells there, descriptors of them on the host."""
+
+    model = "none"
+    clip_model: ClipModel | None = None
+    view: ModelView | None = None
+    batch_size = 64
+
+    def __init__(self, gpu: Gpu) -> None:
+        self._gpu = gpu
+        self._size = (0, 0)
+
+    def prepare(self, batch: FrameBatch) -> Any:
+        """Sums of cells on the card, int64 (n, 12, 12, 3)."""
+        from bestshot_kernels.layout_descriptor.cuda import cell_sums
+
+        # One size for all pictures of a take.
+        self._size = (batch.pixels.shape[1], batch.pixels.shape[2])
+        return cell_sums(batch.pixels)
+
+    def embed(self, prepared: Any) -> Later[Embedded]:
+        """Copy the sums of n pictures to the host, and describe them there when they are asked for."""
+        from bestshot_kernels.layout_descriptor.cuda import describe
+
+        sums, (height, width) = self._gpu.download(prepared), self._size
+        return lambda: Embedded(describe(sums(), height, width), None)

@@ -58,18 +58,18 @@ class _Plan:
 
 
 @lru_cache(maxsize=32)
-def _plan(height: int, width: int, size: int, framing: str) -> _Plan:
-    placed = place(height, width, size, framing)
+def _plan(height: int, width: int, size: int, framing: str, display: tuple[int, int]) -> _Plan:
+    placed = place(*display, size, framing)
     rows, columns = placed.seen(size)
     down, right = placed.covered(size)
     vertical, horizontal = _pass(height, placed.height, rows), _pass(width, placed.width, columns)
     return _Plan(vertical, horizontal, down.start, right.start)
 
 
-def queue_resize(pixels: Any, size: int, framing: str, runner: Runner) -> Any:
+def queue_resize(pixels: Any, size: int, framing: str, runner: Runner, display: tuple[int, int] | None = None) -> Any:
     """Squares of contiguous uint8 pictures (n, h, w, 3), n >= 1, as uint8 (n, size, size, 3) on the runner's device."""
     count, height, width, _ = pixels.shape
-    plan = _plan(height, width, size, framing)
+    plan = _plan(height, width, size, framing, display or (height, width))
     down, across = plan.vertical, plan.horizontal
     most = runner.multiprocessors * _BLOCKS_PER_MULTIPROCESSOR
     narrow = runner.empty((count, down.span, across.outputs, 3), np.uint8)
@@ -87,7 +87,7 @@ def queue_resize(pixels: Any, size: int, framing: str, runner: Runner) -> Any:
     return squares
 
 
-def clip_resize(pixels: Any, size: int = 224, framing: str = "crop") -> Any:
+def clip_resize(pixels: Any, size: int = 224, framing: str = "crop", *, display: tuple[int, int] | None = None) -> Any:
     """Scale every picture to a square as the wrapper of the same name does; does not wait for the device.
 
     Args:
@@ -95,6 +95,7 @@ def clip_resize(pixels: Any, size: int = 224, framing: str = "crop") -> Any:
             ``__cuda_array_interface__``; h and w at least 1, n may be 0. It may be reused once the stream has passed.
         size: side of the square in pixels, at least 1.
         framing: as for the wrapper.
+        display: (height, width) that the pictures have in square pixels, where theirs are not; scaled in the same step.
 
     Returns:
         A CuPy array, uint8 (n, size, size, 3), ready once CuPy's current stream has passed.
@@ -111,4 +112,4 @@ def clip_resize(pixels: Any, size: int = 224, framing: str = "crop") -> Any:
     runner = CupyRunner("clip_resize")
     if not len(pictures):
         return runner.empty((0, size, size, 3), np.uint8)
-    return queue_resize(pictures, size, framing, runner)
+    return queue_resize(pictures, size, framing, runner, display)

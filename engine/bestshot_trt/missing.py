@@ -1,0 +1,51 @@
+"""What keeps this machine from using a GPU, piece by piece, with what to install."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+
+from .cards import Survey, survey
+
+PIP = 'pip install "bestshot-trt[gpu]"'
+NO_GPU = "no NVIDIA GPU is here"
+"""How the reason begins on machines that have none, of which nothing needs to be said."""
+_PACKAGES = {"CuPy": "cupy", "DALI": "nvidia.dali"}
+_CUDA_13 = (13, 0)
+
+
+def missing_for_gpu() -> str | None:
+    """All that is missing in one line, or None where everything is there. Takes as long as asking the driver does."""
+    seen = survey()
+    packages = [name for name, module in _PACKAGES.items() if not _is_installed(module)]
+    pip = f"{' and '.join(packages)} {'is' if len(packages) == 1 else 'are'} not installed: {_pip(seen)}"
+    parts = [*_of_the_driver(seen), *([pip] if packages else [])]
+    return "; ".join(parts) or None
+
+
+def _pip(seen: Survey) -> str:
+    return PIP.replace("gpu", "gpu-cuda13") if seen.cuda and seen.cuda >= _CUDA_13 else PIP
+
+
+def _of_the_driver(seen: Survey) -> list[str]:
+    if not seen.has_answered:
+        return ["the NVIDIA driver does not answer: " + "; ".join(seen.faults)]
+    if not seen.usable:
+        hidden = "CUDA may use none of this machine's cards: look at CUDA_VISIBLE_DEVICES and nvidia-smi"
+        faults = "; ".join(seen.faults) or "its driver is not installed, or shows no card"
+        return [hidden if seen.cards else f"{NO_GPU} ({faults})"]
+    if not seen.libraries.get("nvcuvid", True):
+        return [
+            "the driver's decoding library libnvcuvid.so.1 does not load "
+            "(in a container set NVIDIA_DRIVER_CAPABILITIES=compute,utility,video)"
+        ]
+    return []
+
+
+def _is_installed(module: str) -> bool:
+    if module in sys.modules:
+        return sys.modules[module] is not None
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:
+        return False

@@ -1,0 +1,336 @@
+"""A stand-in for CuPy without a GPU: exactly those of its parts that the product uses, and no kinder than they are.
+
+Kernels run through the shim of ``kernels/shim``. What CuPy refuses is refused: arrays do not turn into NumPy's by
+themselves, kernels take no NumPy arrays and no Python numbers. What a GPU does later is done later: a copy to pinned
+memory arrives when its event or stream is waited for. What goes wrong unseen on a GPU raises: an array used on another
+stream than the one it was made on. Signatures are those of CuPy 14.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import importlib.util
+import itertools
+import os
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+POISON = 0xCD
+_KINDS = {"i": np.int32, "f": np.float32}
+
+
+class CUDARuntimeError(RuntimeError):
+    """As ``cupy.cuda.runtime.CUDARuntimeError``."""
+
+    def __init__(self, status: int, text: str = "cudaErrorUnknown") -> None:
+        super().__init__(f"{text}: of a test")
+        self.status = status
+
+
+class CUDADriverError(RuntimeError):
+    """As ``cupy.cuda.driver.CUDADriverError``."""
+
+    status = 999
+
+
+class OutOfMemoryError(MemoryError):
+    """As ``cupy.cuda.memory.OutOfMemoryError``."""
+
+    def __init__(self, size: int, total: int, limit: int = 0) -> None:
+        super().__init__(f"Out of memory allocating {size} bytes (allocated so far: {total} bytes).")
+
+
+class Stream:
+    """As ``cupy.cuda.Stream``; what is queued on it waits for `synchronize`, or for an event after it."""
+
+    _pointers = itertools.count(1000)
+
+    def __init__(
+        self, null: bool = False, non_blocking: bool = False, ptds: bool = False, priority: Any = None
+    ) -> None:
+        self.ptr = 0 if null else next(self._pointers)
+        self.device_id = 0
+        self.queue: list[Callable[[], None]] = []
+        self.passed = 0
+
+    def __enter__(self) -> Stream:
+        _here().streams.append(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        assert _here().streams.pop() is self
+
+    def record(self, event: Event | None = None) -> Event:
+        event = event or Event()
+        event.stream, event.place = self, len(self.queue)
+        return event
+
+    def run(self, place: int) -> None:
+        while self.passed < place:
+            self.queue[self.passed]()
+            self.queue[self.passed] = lambda: None
+            self.passed += 1
+
+    def synchronize(self) -> None:
+        self.run(len(self.queue))
+
+
+class Event:
+    """As ``cupy.cuda.Event``."""
+
+    def __init__(self, block: bool = False, disable_timing: bool = False, interprocess: bool = False) -> None:
+        self.stream: Stream | None = None
+        self.place = 0
+
+    @property
+    def done(self) -> bool:
+        return self.stream is None or self.stream.passed >= self.place
+
+    def synchronize(self) -> None:
+        if self.stream is not None:
+            self.stream.run(self.place)
+
+
+_NULL = Stream(null=True)
+_threads = threading.local()
+
+
+def _here() -> Any:
+    if not hasattr(_threads, "streams"):
+        _threads.streams, _threads.devices = [_NULL], [0]
+    return _threads
+
+
+class Pinned(bytearray):
+    """Host memory that a GPU can write to."""
+
+
+class Array:
+    """As ``cupy.ndarray``, over NumPy memory that nothing but this module touches."""
+
+    def __init__(self, host: np.ndarray, stream: Stream | None = None) -> None:
+        self.host = host
+        self.stream = stream or _here().streams[-1]
+
+    shape = property(lambda self: self.host.shape)
+    dtype = property(lambda self: self.host.dtype)
+    ndim = property(lambda self: self.host.ndim)
+    size = property(lambda self: self.host.size)
+    nbytes = property(lambda self: self.host.nbytes)
+
+    @property
+    def __cuda_array_interface__(self) -> dict[str, Any]:
+        return {**self.host.__array_interface__, "version": 3, "stream": self.stream.ptr or 1}
+
+    def __array__(self, *_: Any, **__: Any) -> np.ndarray:
+        raise TypeError("Implicit conversion to a NumPy array is not allowed. Please use `.get()`")
+
+    def __len__(self) -> int:
+        return len(self.host)
+
+    def __getitem__(self, at: Any) -> Array:
+        parts = at if isinstance(at, tuple) else (at,)
+        assert all(isinstance(part, int | slice) for part in parts), "only views are stood in for"
+        return Array(self.host[at], self.stream)
+
+    def copy(self, order: str = "C") -> Array:
+        return Array(self.used().copy(order))
+
+    def used(self) -> np.ndarray:
+        """The memory, for work on the current stream."""
+        current = _here().streams[-1]
+        if current is not self.stream:
+            raise AssertionError(f"made on stream {self.stream.ptr}, used on stream {current.ptr} without waiting")
+        return self.host
+
+    def get(self, stream: Any = None, order: str = "C", out: np.ndarray | None = None, blocking: bool = True) -> Any:
+        on = stream or _here().streams[-1]
+        if on is not self.stream:
+            raise AssertionError(f"made on stream {self.stream.ptr}, copied on stream {on.ptr} without waiting")
+        if out is None:
+            on.synchronize()
+            return self.host.copy()
+        assert out.dtype == self.dtype and out.shape == self.shape and out.flags.c_contiguous
+        values = self.host.copy()
+        out.view(np.uint8)[...] = POISON
+        on.queue.append(lambda: np.copyto(out, values))
+        if blocking:
+            on.synchronize()
+        return out
+
+
+class Gpu(ModuleType):
+    """The module ``cupy``, with one imaginary card."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__("cupy")
+        self.folder = folder
+        self.largest: int | None = None
+        """An array of more bytes cannot be made,"""
+        self.largest_copy: int | None = None
+        """nor one of more be uploaded."""
+        self.broken: Exception | None = None
+        """What every launch raises."""
+        self.launched: list[str] = []
+        self.relieved = 0
+        self.free = 8 << 30
+        self.name = b"NVIDIA L4"
+        self.count = 1
+        self.uint8, self.int16, self.int32, self.int64, self.float32 = (
+            np.uint8,
+            np.int16,
+            np.int32,
+            np.int64,
+            np.float32,
+        )
+        self.ndarray = Array
+        self.cuda = SimpleNamespace(
+            Stream=Stream,
+            Event=Event,
+            Device=self._device,
+            alloc_pinned_memory=Pinned,
+            get_current_stream=lambda device_id=-1: _here().streams[-1],
+            memory=SimpleNamespace(OutOfMemoryError=OutOfMemoryError),
+            driver=SimpleNamespace(CUDADriverError=CUDADriverError),
+            runtime=SimpleNamespace(
+                CUDARuntimeError=CUDARuntimeError,
+                cudaDevAttrMultiProcessorCount=16,
+                getDevice=lambda: _here().devices[-1],
+                getDeviceCount=lambda: self.count,
+                getDeviceProperties=lambda index: {"name": self.name, "uuid": bytes(range(16)), "major": 8, "minor": 9},
+                deviceGetAttribute=lambda attribute, device: {16: 1}[attribute],
+                memGetInfo=lambda: (self.free, 24 << 30),
+            ),
+        )
+        Stream.null = _NULL  # type: ignore[attr-defined]
+        self._lock = threading.Lock()
+
+    def _device(self, device: int | None = None) -> Any:
+        number = _here().devices[-1] if device is None else device
+
+        @contextlib.contextmanager
+        def current() -> Iterator[None]:
+            _here().devices.append(number)
+            yield
+            _here().devices.pop()
+
+        entered = current()
+        return SimpleNamespaceContext(entered, id=number, compute_capability="89")
+
+    def get_default_memory_pool(self) -> Any:
+        def free_all_blocks() -> None:
+            self.relieved += 1
+
+        return SimpleNamespace(free_all_blocks=free_all_blocks)
+
+    def _made(self, host: np.ndarray, *, copied: bool = False) -> Array:
+        largest = self.largest_copy if copied else self.largest
+        if largest is not None and host.nbytes > largest:
+            raise OutOfMemoryError(host.nbytes, 0)
+        return Array(host)
+
+    def empty(self, shape: Any, dtype: Any = float, order: str = "C") -> Array:
+        made = self._made(np.empty(shape, dtype))
+        made.host.view(np.uint8)[...] = POISON if made.size else 0
+        return made
+
+    def zeros(self, shape: Any, dtype: Any = float, order: str = "C") -> Array:
+        return self._made(np.zeros(shape, dtype))
+
+    def asarray(
+        self, a: Any, dtype: Any = None, order: Any = None, *, copy: Any = None, blocking: bool = False
+    ) -> Array:
+        assert dtype is None or np.dtype(dtype) == a.dtype
+        if isinstance(a, Array):
+            return a
+        assert isinstance(a, np.ndarray), f"what to upload is {type(a).__name__}"
+        return self._made(a.copy(order="C"), copied=True)
+
+    array = asarray
+
+    def asnumpy(self, a: Any, stream: Any = None, order: str = "C", out: Any = None, *, blocking: bool = True) -> Any:
+        return a.get(stream, order, out, blocking) if isinstance(a, Array) else np.asarray(a)
+
+    def concatenate(
+        self, tup: Any, axis: int = 0, out: Any = None, *, dtype: Any = None, casting: str = "same_kind"
+    ) -> Any:
+        if not all(isinstance(each, Array) for each in tup):
+            raise TypeError("Only cupy arrays can be concatenated")
+        return self._made(np.concatenate([each.used() for each in tup], axis))
+
+    def ascontiguousarray(self, a: Any, dtype: Any = None) -> Array:
+        assert isinstance(a, Array)
+        return a if a.host.flags.c_contiguous else self._made(np.ascontiguousarray(a.used()))
+
+    def RawModule(  # noqa: N802
+        self, code: str | None = None, *, path: Any = None, options: tuple[str, ...] = (), backend: str = "nvrtc"
+    ) -> Any:
+        assert isinstance(options, tuple) and backend == "nvrtc"
+        return SimpleNamespace(get_function=lambda name: lambda *launch: self._launch(str(code), name, *launch))
+
+    def _launch(self, code: str, name: str, grid: Any, block: Any, args: Any) -> None:
+        if self.broken is not None:
+            raise self.broken
+        sizes = []
+        for dims in (grid, block):
+            assert isinstance(dims, tuple) and all(isinstance(n, int) and n > 0 for n in dims), f"{name}: {dims}"
+            sizes.append((ctypes.c_uint * 3)(*dims, *[1] * (3 - len(dims))))
+        held = [np.array(self._word(name, argument)) for argument in args]
+        pointers = (ctypes.c_void_p * len(held))(*(value.ctypes.data for value in held))
+        with self._lock:
+            self.launched.append(name)
+            fault = getattr(_library(code, self.folder), f"shim_{name}")(*sizes, 0, pointers, len(held))
+        assert not fault, f"{name}: fault {fault}"
+
+    @staticmethod
+    def _word(name: str, argument: Any) -> Any:
+        if isinstance(argument, Array):
+            assert argument.host.flags.c_contiguous, f"{name}: an array that is not contiguous"
+            return np.uintp(argument.used().ctypes.data)
+        if isinstance(argument, np.int32):
+            return argument
+        raise TypeError(f"Unsupported type {type(argument)}")
+
+
+class SimpleNamespaceContext(SimpleNamespace):
+    """Attributes of a device, and what makes it current."""
+
+    def __init__(self, entered: Any, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        self._entered = entered
+
+    def __enter__(self) -> Any:
+        self._entered.__enter__()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._entered.__exit__(None, None, None)
+
+
+@cache
+def _builder() -> ModuleType:
+    spec = importlib.util.spec_from_file_location(
+        "shim_builder", Path(__file__).resolve().parent / "kernels" / "shim" / "build.py"
+    )
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+_numbers = itertools.count()
+
+
+@cache
+def _library(code: str, folder: Path) -> ctypes.CDLL:
+    compiler = shutil.which(os.environ.get("CXX", "g++"))
+    assert compiler is not None
+    return _builder().build("kernel", code, folder / str(next(_numbers)), compiler)
