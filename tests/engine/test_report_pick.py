@@ -168,7 +168,7 @@ def test_every_distance_is_within_its_bound(node, made):
     """Pairs of all kinds, through the page's own arithmetic: a tau at the bound's ends must be called open."""
     track, config = made.long_track(8, width=24, spread=2.0), PickConfig()
     facts, packed = facts_of(track, config, 10_000_000)
-    assert facts["distances"]["coordinates"]
+    assert len(facts["distances"]["planes"]) == 2
     rows = track.embedding.astype(np.float64)
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
     exact = 1 - rows @ rows.T
@@ -187,4 +187,4 @@ def test_every_distance_is_within_its_bound(node, made):
     found = np.array(json.loads(done.stdout))
     off = np.abs(found[:, 0] - exact[tuple(np.array(pairs).T)])
     assert (off <= found[:, 1]).all()
-    assert np.median(found[:, 1]) < 0.2
+    assert np.median(found[:, 1]) < 0.25

@@ -15,7 +15,7 @@ from ...errors import shown
 from ...moments import Moment, MomentsDocument, plain
 from ...scoring import PROMPT_WEIGHT
 from ...track import Track
-from ._near import add_distances
+from ._near import Nearness
 from ._pack import Packer
 from ._shell import quoted
 
@@ -24,7 +24,7 @@ _LARGEST = 980_000
 _LEAST_ROOM = 60_000
 _BASE64 = 4 / 3
 _SHOWN_ONLY = ("contrast", "colourfulness")
-_FULL = 65535
+_STEPS = 255
 LAYERS = ("aesthetic", "sharpness", "exposure_penalty", "prompt_similarity", *_SHOWN_ONLY)
 """Measures that the page can draw."""
 
@@ -36,9 +36,7 @@ def facts_of(
     config = document.settings.pick_config()
     packer = Packer()
     shown_only = _add_measures(packer, track)
-    room = int((_LARGEST - taken - len(packer.packed()[1])) / _BASE64)
-    distances = add_distances(packer, track, config, max(room, _LEAST_ROOM))
-    layout, packed = packer.packed()
+    distances, layout, packed = _with_distances(packer, Nearness(track, config), _LARGEST - taken)
     meta = track.meta
     return {
         "title": shown(Path(document.source.path).name),
@@ -63,6 +61,24 @@ def facts_of(
         "command": _command(document, track_path),
         "document": _chosen(document, track),
     }, packed
+
+
+def _with_distances(packer: Packer, nearness: Nearness, most: int) -> tuple[dict[str, Any], list[dict[str, Any]], str]:
+    """The arrays of ``packer`` and what tells distances, which fills them up to about ``most`` bytes of text."""
+    measures = len(packer.packed()[1])
+    room = max(int((most - measures) / _BASE64), _LEAST_ROOM)
+    filled = packer.copy()
+    distances = nearness.add(filled, room)
+    layout, packed = filled.packed()
+    used = len(packed) - measures
+    if distances["planes"] and measures + used < most:
+        # How well it deflates is known only now.
+        filled = packer.copy()
+        other = nearness.add(filled, int(room * min(0.97 * (most - measures) / used, 4)))
+        larger_layout, larger = filled.packed()
+        if len(larger) <= most:
+            distances, layout, packed = other, larger_layout, larger
+    return distances, layout, packed
 
 
 def _has_prompt(track: Track) -> bool:
@@ -90,7 +106,7 @@ def _limits() -> dict[str, Any]:
 
 
 def _add_measures(packer: Packer, track: Track) -> dict[str, list[float]]:
-    """Add times and measures; those that are only drawn in 65,536 steps of their range, which is returned."""
+    """Add times and measures; those that are only drawn in 256 steps of their range, which is returned."""
     fps = float(track.meta.analyze.get("fps", 0))
     ticks = np.rint(track.times * fps)
     if fps > 0 and np.array_equal(ticks / fps, track.times):
@@ -105,7 +121,7 @@ def _add_measures(packer: Packer, track: Track) -> dict[str, list[float]]:
     for name in _SHOWN_ONLY:
         values = getattr(track, name).astype(np.float64)
         low, high = (float(values.min()), float(values.max())) if len(values) else (0.0, 0.0)
-        packer.add(name, np.rint((values - low) / ((high - low) or 1.0) * _FULL).astype(np.uint16))
+        packer.add(name, np.rint((values - low) / ((high - low) or 1.0) * _STEPS).astype(np.uint8))
         ranges[name] = [low, high]
     return ranges
 

@@ -27,6 +27,12 @@ class Packer:
         self._layout.append({"name": name, "type": flat.dtype.str[1:], "count": len(flat)})
         self._planes.append(flat.view(np.uint8).reshape(-1, flat.dtype.itemsize).T.tobytes())
 
+    def copy(self) -> Packer:
+        """Another one with the same arrays, to which others can be added."""
+        other = Packer()
+        other._layout, other._planes = [*self._layout], [*self._planes]
+        return other
+
     def packed(self) -> tuple[list[dict[str, Any]], str]:
         """The layout, and all arrays in its order as base64 of one zlib stream."""
         return self._layout, base64.b64encode(zlib.compress(b"".join(self._planes), 9)).decode("ascii")

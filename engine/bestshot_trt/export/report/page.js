@@ -228,7 +228,7 @@ class Page {
   measure(name) {
     const range = this.facts.shown_only[name];
     if (!range) return this.track[name];
-    this.track[`${name} shown`] ??= Float64Array.from(this.track[name], (code) => range[0] + (code / 65535) * (range[1] - range[0]));
+    this.track[`${name} shown`] ??= Float64Array.from(this.track[name], (code) => range[0] + (code / 255) * (range[1] - range[0]));
     return this.track[`${name} shown`];
   }
 

@@ -54,10 +54,13 @@ function nearness(facts, arrays, count) {
   const places = new Int32Array(count).fill(-1);
   arrays.kept.forEach((sample, place) => (places[sample] = place));
   const zero = new Set(facts.zero);
-  const projected = (i, j) => projectedDistance(facts, arrays, count, i, j);
+  const planes = facts.planes.map((plane) => planeOf(plane, arrays, count));
   return (i, j) => {
     if (zero.has(i) || zero.has(j)) return { distance: 1, error: 0 };
-    if (places[i] < 0 || places[j] < 0) return projected(i, j);
+    if (places[i] < 0 || places[j] < 0) {
+      const plane = planes.find(({ rows }) => rows[i] >= 0 && rows[j] >= 0);
+      return projectedDistance(plane, facts.spare, i, j);
+    }
     const [row, column] = places[i] < places[j] ? [places[i], places[j]] : [places[j], places[i]];
     const kept = arrays.kept.length;
     // The upper triangle row by row; a sample's distance to itself is not in it.
@@ -67,18 +70,25 @@ function nearness(facts, arrays, count) {
   };
 }
 
-function projectedDistance(facts, { codes, across }, count, i, j) {
+/** A projection of some samples: where each has its row, and its arrays. */
+function planeOf(plane, arrays, count) {
+  const members = arrays[`${plane.name} members`];
+  const rows = new Int32Array(count).fill(-1);
+  members.forEach((sample, row) => (rows[sample] = row));
+  return { ...plane, rows, count: members.length, codes: arrays[`${plane.name} codes`], across: arrays[`${plane.name} across`] };
+}
+
+function projectedDistance({ rows, count, codes, across, low, step, q, s_step }, spare, i, j) {
   let [product, first, second] = [0, 0, 0];
-  for (let k = 0; k < facts.coordinates; k++) {
-    const a = facts.offset[k] + codes[k * count + i] * facts.step[k];
-    const b = facts.offset[k] + codes[k * count + j] * facts.step[k];
+  low.forEach((least, k) => {
+    const a = least + codes[k * count + rows[i]] * step;
+    const b = least + codes[k * count + rows[j]] * step;
     product += a * b;
     first += a * a;
     second += b * b;
-  }
-  const q = facts.within;
-  const sides = across[i] * facts.across_step * across[j] * facts.across_step;
-  const error = q * (Math.sqrt(first) + Math.sqrt(second) + q) + sides + facts.spare;
+  });
+  const sides = across[rows[i]] * s_step * across[rows[j]] * s_step;
+  const error = q * (Math.sqrt(first) + Math.sqrt(second) + q) + sides + spare;
   return { distance: Math.min(Math.max(1 - product, 0), 2), error };
 }
 
