@@ -241,3 +241,42 @@ class Config:
     pick: PickConfig = field(default_factory=PickConfig)
     export: ExportConfig = field(default_factory=ExportConfig)
     frames: FramesConfig = field(default_factory=FramesConfig)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchConfig:
+    """How `batch` works through many takes; nothing here bears on their results."""
+
+    workers: int | None = _setting(
+        None, "worker processes; unset: one for each GPU, or for every four cores", low=1, high=256
+    )
+    stall: float = _setting(300.0, "end a worker whose work has not moved for so long", low=1, high=86400, unit="s")
+    recycle: int = _setting(50, "replace a worker after so many takes", low=1, high=1_000_000)
+    memory: float | None = _setting(
+        None, "end a worker that takes more; unset: its share of four fifths of this machine's", low=0.1, unit="GiB"
+    )
+    max_failures: str | None = None
+    """Stop when more files failed: a count, or a share of all as ``5%``; None: never."""
+    retry_failed: bool = False
+    """Try again what failed before with the same settings."""
+
+    def __post_init__(self) -> None:
+        _check(self)
+        self.failures_allowed(1)
+
+    def failures_allowed(self, files: int) -> float | None:
+        """How many of ``files`` may fail; None: all of them.
+
+        Raises:
+            ConfigError: ``max_failures`` is neither a count nor a share.
+        """
+        if self.max_failures is None:
+            return None
+        text = self.max_failures.strip()
+        try:
+            number = float(text.removesuffix("%"))
+        except ValueError:
+            number = -1.0
+        if not 0 <= number < _LARGEST or (not text.endswith("%") and number != int(number)):
+            raise ConfigError(f"max_failures is {self.max_failures!r}; it must be a count as 10, or a share as 5%")
+        return files * number / 100 if text.endswith("%") else number

@@ -254,9 +254,23 @@ def run(
     with results.opened(target, *results.run_names(target, path), source=path, overwrite=overwrite):
         track = _analyze(info, config, progress)
         write_track(track, target / results.TRACK)
-        picked = dataclasses.replace(pick(track, config), track=results.TRACK)
-        document, pictures = results.export_moments(picked, track, info, target, config.export, progress)
-        results.write_selection(document, track, target, cut_lists=config.export.cut_lists, thumbnails=pictures)
+        return deliver(track, info, target, config, progress)
+
+
+def deliver(
+    track: Track, info: VideoInfo, folder: Path, config: Config, progress: Progress, *, home: Path | None = None
+) -> MomentsDocument:
+    """Pick from ``track``, which has the scores and prompts of ``config``, and write all but itself to ``folder``.
+
+    The track is to lie there as `results.TRACK`. ``home`` is where ``folder`` will be moved when all is written.
+
+    Raises:
+        DecodeError, ExportError: a clip cannot be cut or written; finished ones stay.
+    """
+    picked = dataclasses.replace(pick(track, config), track=results.TRACK)
+    document, pictures = results.export_moments(picked, track, info, folder, config.export, progress)
+    lists = config.export.cut_lists
+    results.write_selection(document, track, folder, cut_lists=lists, thumbnails=pictures, home=home)
     return document
 
 

@@ -168,8 +168,11 @@ def write_selection(
     *,
     cut_lists: bool = False,
     thumbnails: Sequence[Thumbnail] = (),
+    home: Path | None = None,
 ) -> None:
     """Write the moments as CSV and JSON, and with ``track`` the plot of its scores and the page; the JSON last.
+
+    ``home`` is where ``folder`` will lie in the end, if it is to be moved.
 
     Clips that ``folder``'s own older document lists and this one does not are then removed, and so are the
     cut lists of that older document unless ``cut_lists``: unless those in ``folder`` are this document's.
@@ -181,7 +184,7 @@ def write_selection(
     stale = _exported(folder) - kept
     if track is not None:
         _write_timeline(document, track, folder / TIMELINE)
-        _write_report(document, track, folder, thumbnails)
+        _write_report(document, track, folder, thumbnails, home or folder)
     moments.write_csv(document, folder / MOMENTS_CSV)
     moments.write_json(document, folder / MOMENTS_JSON)
     for name in stale:
@@ -207,10 +210,12 @@ def _write_timeline(document: MomentsDocument, track: Track, path: Path) -> None
     )
 
 
-def _write_report(document: MomentsDocument, track: Track, folder: Path, thumbnails: Sequence[Thumbnail]) -> None:
+def _write_report(
+    document: MomentsDocument, track: Track, folder: Path, thumbnails: Sequence[Thumbnail], home: Path
+) -> None:
     from .export import write_report
 
-    path = None if document.track is None else folder / document.track
+    path = None if document.track is None else home / document.track
     write_report(folder / REPORT, document, track, track_path=path, thumbnails=thumbnails)
 
 

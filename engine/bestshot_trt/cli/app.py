@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from . import batch as batching
 from . import bench as benching
 from . import build as building
 from . import frames, models, showing
@@ -244,6 +245,8 @@ def export(
 app.command(name="search")(searching.search)
 app.command(name="build")(building.build)
 app.command(name="bench")(benching.bench)
+app.command(name="batch")(batching.batch)
+app.command(name="best")(batching.best)
 app.command(name="show")(showing.show)
 app.command(name="frames")(frames.frames)
 app.add_typer(models.app, name="models")

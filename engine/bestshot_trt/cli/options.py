@@ -39,6 +39,9 @@ def _of(config: type[Any], name: str, *flags: str, panel: str, note: str = "") -
     return typer.Option(*flags, help=_help(told), show_default=False, rich_help_panel=panel)
 
 
+of = _of
+"""The same, for options that one command has to itself."""
+
 Input = Annotated[Path, typer.Argument(help="The take: one video file.", show_default=False)]
 TrackFile = Annotated[
     Path, typer.Argument(metavar="TRACK", help="A track.parquet that analyze wrote.", show_default=False)

@@ -1,0 +1,78 @@
+"""What the supervisor and its workers tell each other, pickled over a pipe."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..config import Config
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepare:
+    """Ask which model the settings come to; it is pulled if need be."""
+
+    config: Config
+
+
+@dataclass(frozen=True, kw_only=True)
+class TakeTask:
+    """Ask for all results of one take."""
+
+    path: Path
+    content: str
+    """Its fingerprint, which the file must still have."""
+    config: Config
+    target: Path
+    """The folder of its results, put in place as a whole."""
+    staging: Path
+    """Where they are made; on the same disk."""
+    track: Path
+    """Where its analysis is kept until the results are in place."""
+    known: Path | None
+    """A track with this very analysis, if there is one."""
+    receipt: str
+    """Text of `RECEIPT`, which says what the results are for."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ready:
+    """The answer to `Prepare`: the model's name and what names its weights, and why there is none."""
+
+    model: str
+    note: str | None
+    backend: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Moved:
+    """Work has come so far; see `progress.Progress`."""
+
+    stage: str
+    done: float
+    total: float | None
+    unit: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Done:
+    """The results are in place."""
+
+    footage_s: float
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failed:
+    """It did not work out."""
+
+    kind: str
+    """Name of the error's class."""
+    reason: str
+    disk_full: bool = False
+
+
+Answer = Ready | Moved | Done | Failed
+
+RECEIPT = "batch.json"
+"""In each take's folder: which content and settings its results are for."""

@@ -1,0 +1,126 @@
+"""One worker process as its supervisor sees it: what it does, how far it came, how much memory it has."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from multiprocessing import Pipe
+from pathlib import Path
+from typing import Any
+
+from .messages import Answer, Moved
+
+COMMAND = (sys.executable, "-m", "bestshot_trt.batch.worker")
+_LOG_BYTES = 1 << 20
+_LAST_MOMENT_S = 0.3
+
+
+class Worker:
+    """A child process and the pipe to it. What it prints goes to ``log``."""
+
+    def __init__(
+        self, number: int, log: Path, *, device: str | None, cores: Sequence[int], command: Sequence[str] = COMMAND
+    ) -> None:
+        self.number = number
+        self.device = device
+        self.finished = 0
+        """Takes it has done."""
+        self.doing: Any = None
+        self.moved: Moved | None = None
+        self.since = self.started = time.monotonic()
+        ours, theirs = Pipe()
+        environment = dict(os.environ, PYTHONUNBUFFERED="1")
+        if device is not None:
+            environment["CUDA_VISIBLE_DEVICES"] = device
+        if log.exists() and log.stat().st_size > _LOG_BYTES:
+            log.unlink()
+        with log.open("ab") as output:
+            # A session of its own: Ctrl-C at the terminal is the supervisor's, and its encoders end with it.
+            self._process = subprocess.Popen(
+                [*command, str(theirs.fileno())],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                pass_fds=[theirs.fileno()],
+                env=environment,
+                start_new_session=True,
+            )
+        theirs.close()
+        self.connection = ours
+        if cores:
+            with contextlib.suppress(OSError, AttributeError):
+                os.sched_setaffinity(self._process.pid, cores)
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
+    @property
+    def idle(self) -> bool:
+        """Whether it waits for a task."""
+        return self.doing is None
+
+    def give(self, task: Any, doing: Any) -> None:
+        """Send a task; ``doing`` is what it is about. A worker that is gone shows that at `receive`."""
+        self.doing, self.moved = doing, None
+        self.since = self.started = time.monotonic()
+        with contextlib.suppress(OSError):
+            self.connection.send(task)
+
+    def receive(self) -> Answer:
+        """The next answer; the watch starts anew only where it says that work moved on.
+
+        Raises:
+            EOFError: the worker is gone.
+        """
+        try:
+            answer: Answer = self.connection.recv()
+        except OSError as error:
+            raise EOFError from error
+        if not isinstance(answer, Moved) or answer != self.moved:
+            self.since = time.monotonic()
+        if isinstance(answer, Moved):
+            self.moved = answer
+        return answer
+
+    def still_s(self) -> float:
+        """Seconds since its work moved on."""
+        return time.monotonic() - self.since
+
+    def memory(self) -> int:
+        """Bytes of memory it holds, 0 where that is not known."""
+        try:
+            pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
+        except (OSError, IndexError, ValueError):
+            return 0
+        return pages * os.sysconf("SC_PAGE_SIZE")
+
+    def end(self) -> str:
+        """Kill it and all it started; how it ended, in words, if it had done so by itself."""
+        if self.connection.closed:
+            return ""
+        code = self._process.poll()
+        if code is None:
+            # The pipe may have closed a moment before the process is gone.
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                code = self._process.wait(_LAST_MOMENT_S if self.doing is not None else 0)
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        self.connection.close()
+        return "" if code is None else _ending(code)
+
+
+def _ending(code: int) -> str:
+    if code >= 0:
+        return f"its worker ended with exit code {code}"
+    name = signal.Signals(-code).name if -code in {int(s) for s in signal.Signals} else f"signal {-code}"
+    words = {"SIGSEGV": "crashed", "SIGABRT": "crashed", "SIGBUS": "crashed", "SIGFPE": "crashed", "SIGILL": "crashed"}
+    hint = ", perhaps for want of memory" if name == "SIGKILL" else ""
+    return f"its worker {words.get(name, 'was killed')} ({name}){hint}"

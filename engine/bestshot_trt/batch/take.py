@@ -1,0 +1,107 @@
+"""One take's work, in a worker: its track, its selection, its clips, and all of them put in place at once."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import dataclasses
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from .. import pipeline, prompts, results
+from ..config import Config
+from ..decode import probe
+from ..errors import ExportError, InputError, shown
+from ..files import write_text
+from ..progress import Progress
+from ..track import Track, read_track, write_track
+from .messages import RECEIPT, Done, TakeTask
+
+_AT_FDCWD = -100
+_RENAME_EXCHANGE = 2
+
+
+def deliver(task: TakeTask, progress: Progress) -> Done:
+    """Make every result of a take that is not there yet, and put them in place.
+
+    Raises:
+        InputError: the take is not the file it was. As `pipeline.run` otherwise.
+    """
+    track = _analysed(task, progress)
+    if track.meta.source.fingerprint != task.content:
+        raise InputError(f"{shown(task.path)}: changed while it was worked on; run the batch again")
+    shutil.rmtree(task.staging, ignore_errors=True)
+    _folder(task.staging)
+    scored = pipeline.rescore(prompts.apply(_unprompted(track), task.config.pick, progress), task.config)
+    write_track(scored, task.staging / results.TRACK)
+    document = pipeline.deliver(scored, probe(task.path), task.staging, task.config, progress, home=task.target)
+    write_text(task.staging / RECEIPT, task.receipt)
+    _put_in_place(task.staging, task.target)
+    with contextlib.suppress(OSError):
+        task.track.unlink()
+    notes = (*document.decode.notes, *(f"{lost.start:.1f} to {lost.end:.1f} s lost" for lost in document.decode.lost))
+    return Done(footage_s=document.source.duration_s, notes=notes)
+
+
+def _folder(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ExportError(f"{shown(path)}: cannot be created: {error.strerror or error}") from error
+
+
+def _analysed(task: TakeTask, progress: Progress) -> Track:
+    for path in filter(None, (task.track, task.known)):
+        with contextlib.suppress(InputError):
+            track = read_track(path)
+            if track.meta.source.fingerprint == task.content:
+                # The take may have moved since.
+                source = dataclasses.replace(track.meta.source, path=str(task.path.absolute()))
+                return dataclasses.replace(track, meta=dataclasses.replace(track.meta, source=source))
+    track = pipeline.analyze(task.path, Config(analyze=task.config.analyze), progress)
+    write_track(track, task.track)
+    return track
+
+
+def _unprompted(track: Track) -> Track:
+    """``track`` as it was analysed, whatever prompts an earlier selection had."""
+    meta = dataclasses.replace(track.meta, prompt=(), avoid=())
+    return dataclasses.replace(track, prompt_similarity=np.full(len(track), np.nan, np.float32), meta=meta)
+
+
+def _put_in_place(made: Path, target: Path) -> None:
+    """``made`` becomes ``target`` in one step; an older ``target`` goes.
+
+    Raises:
+        ExportError: the disk does not take it.
+    """
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if not target.exists():
+            made.rename(target)
+        elif not _exchanged(made, target):
+            aside = made.with_name(f"{made.name}.old")
+            target.rename(aside)
+            made.rename(target)
+            shutil.rmtree(aside, ignore_errors=True)
+        descriptor = os.open(target.parent, os.O_RDONLY)
+        with contextlib.suppress(OSError):
+            os.fsync(descriptor)
+        os.close(descriptor)
+    except OSError as error:
+        raise ExportError(f"{shown(target)}: cannot be put in place: {error.strerror or error}") from error
+    shutil.rmtree(made, ignore_errors=True)
+
+
+def _exchanged(one: Path, other: Path) -> bool:
+    """Swap two folders so that neither name is ever missing (renameat2(2)); False where that is not to be had."""
+    if sys.platform != "linux":
+        return False
+    rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    return (
+        rename is not None and rename(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _RENAME_EXCHANGE) == 0
+    )

@@ -1,0 +1,170 @@
+"""Which take is next: files that need no work are settled on the way, those that others work on are waited for."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..config import BatchConfig
+from ..errors import shown
+from . import plan
+from .inputs import Footage
+from .journal import Journal, Keys, Row
+
+_LOOK_AGAIN_S = 1.0
+ALL = "analyze, pick, export"
+
+Tell = Callable[..., Any]
+"""Called with an event's name and its fields."""
+
+
+@dataclass
+class Tally:
+    """What became of the files so far."""
+
+    files: int
+    done: int = 0
+    before: int = 0
+    """Takes whose results were there already."""
+    duplicates: int = 0
+    skipped: int = 0
+    failures: list[tuple[str, str]] = field(default_factory=list)
+    """(path, reason) of each file given up."""
+    footage_s: float = 0.0
+    """Footage that was worked on, in seconds."""
+    started: float = field(default_factory=time.monotonic)
+    stopped: str | None = None
+    """Why the batch ended before its end."""
+
+    @property
+    def settled(self) -> int:
+        """Files of which is known what became of them."""
+        return self.done + self.before + self.duplicates + self.skipped + len(self.failures)
+
+
+class Worklist:
+    """The files of one batch, each given out once as a job, or settled without."""
+
+    def __init__(
+        self,
+        footage: Sequence[Footage],
+        layout: plan.Layout,
+        journal: Journal,
+        keys: Keys,
+        batch: BatchConfig,
+        tally: Tally,
+        tell: Tell,
+    ) -> None:
+        self._layout, self._journal, self._keys, self._batch = layout, journal, keys, batch
+        self._tally, self._tell = tally, tell
+        self._files: Iterator[tuple[Footage, str, str | None]] = plan.identified(footage, journal)
+        self._exhausted = False
+        self._seen: dict[str, Path] = {}
+        self._again: deque[plan.Job] = deque()
+        self._elsewhere: deque[tuple[Footage, str]] = deque()
+        self._look_at = 0.0
+
+    def __bool__(self) -> bool:
+        """Whether there may be more to do."""
+        return bool(self._again or self._elsewhere) or not self._exhausted
+
+    def put_back(self, job: plan.Job, *, first: bool = False) -> None:
+        """Let a job be given out again, after all others or before them."""
+        if first:
+            self._again.appendleft(job)
+        else:
+            self._again.append(job)
+
+    def next(self) -> plan.Job | None:
+        """The next take to work on, held for this batch; None when there is none at the moment."""
+        if self._again:
+            return self._again.popleft()
+        for item, content, unreadable in self._files:
+            job = self._looked_at(item, content, unreadable)
+            if job is not None:
+                return job
+        self._exhausted = True
+        return self._next_elsewhere()
+
+    def _looked_at(self, item: Footage, content: str, unreadable: str | None) -> plan.Job | None:
+        if unreadable is not None:
+            self._journal.note("", str(item.path), "failed", unreadable)
+            self.give_up(item.path, unreadable)
+            return None
+        if content in self._seen:
+            self._tally.duplicates += 1
+            self._journal.note(content, str(item.path), "duplicate", str(self._seen[content]))
+            self._tell("duplicate", path=item.path, of=self._seen[content])
+            return None
+        self._seen[content] = item.path
+        return self._claimed(item, content)
+
+    def _next_elsewhere(self) -> plan.Job | None:
+        """A take that another batch was working on, if that is over."""
+        if not self._elsewhere or time.monotonic() < self._look_at:
+            return None
+        self._look_at = time.monotonic() + _LOOK_AGAIN_S
+        for _ in range(len(self._elsewhere)):
+            job = self._claimed(*self._elsewhere.popleft())
+            if job is not None:
+                return job
+        return None
+
+    def _claimed(self, item: Footage, content: str) -> plan.Job | None:
+        row = self._journal.claim(content, plan.name_of(item.path, content), str(item.path))
+        if row is None:
+            self._elsewhere.append((item, content))
+            return None
+        target = self._layout.target(row.name)
+        stages = plan.stages_left(plan.receipt_of(target), content, self._keys)
+        if not stages:
+            self._in_place(item, row)
+            return None
+        if row.state in ("failed", "skipped") and row.keys == self._keys and not self._batch.retry_failed:
+            self._settled_before(item, row)
+            return None
+        known = target / plan.TRACK if stages != ALL else None
+        return plan.Job(item, content, row.name, self._keys, known, stages)
+
+    def _in_place(self, item: Footage, row: Row) -> None:
+        if row.state == "done" and row.keys == self._keys:
+            self._journal.restore(row)
+        else:
+            # Its batch was killed before it could say that it is done.
+            self._journal.finish(
+                row.content,
+                self._keys,
+                footage_s=row.footage_s,
+                seconds=0,
+                stages="found in place",
+                path=str(item.path),
+            )
+        self._tally.before += 1
+        self._tell("before", path=item.path)
+
+    def _settled_before(self, item: Footage, row: Row) -> None:
+        self._journal.restore(row)
+        reason = row.reason or "it failed before"
+        if row.state == "skipped" and not item.asked:
+            self._tally.skipped += 1
+            self._tell("skipped", path=item.path, reason=reason)
+        else:
+            self.give_up(item.path, f"{reason} (found before; --retry-failed tries again)")
+
+    def give_up(self, path: Path, reason: str) -> None:
+        """Count a file as failed, and stop the batch when there are more of them than it may have."""
+        self._tally.failures.append((str(path), reason))
+        self._tell("failed", path=path, reason=reason)
+        budget = self._batch.failures_allowed(self._tally.files)
+        if budget is not None and len(self._tally.failures) > budget and not self._tally.stopped:
+            self._tally.stopped = f"{len(self._tally.failures)} files failed, more than --max-failures allows"
+            self._tell("stopped", reason=self._tally.stopped)
+
+
+def without_path(path: str | Path, reason: str) -> str:
+    """``reason`` without the file's name at its head, for where that is said already."""
+    return reason.removeprefix(f"{shown(path)}: ")

@@ -1,0 +1,216 @@
+"""``bestshot-trt batch`` and ``best``: many takes, and the best of all of them."""
+
+from __future__ import annotations
+
+import json as jsonlib
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ..config import BatchConfig, PickConfig
+from . import given
+from . import options as o
+from .exits import put, reported, say
+
+if TYPE_CHECKING:
+    from ..batch.worklist import Tally
+
+BATCH = "Batch"
+
+FootageArgument = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="FOOTAGE...",
+        help="Videos, folders (all that is in them), patterns as 'day*/**/*.mov', @list.txt, or - for names on stdin.",
+        show_default=False,
+    ),
+]
+BatchFolder = Annotated[
+    Path,
+    typer.Option(
+        "-o",
+        "--output",
+        metavar="DIR",
+        help="Where all results go; run again to resume.",
+        show_default=False,
+        rich_help_panel=o.OUTPUT,
+    ),
+]
+Workers = Annotated[int | None, o.of(BatchConfig, "workers", "--workers", panel=BATCH)]
+Stall = Annotated[float | None, o.of(BatchConfig, "stall", "--stall", panel=BATCH)]
+Recycle = Annotated[int | None, o.of(BatchConfig, "recycle", "--recycle", panel=BATCH)]
+Memory = Annotated[float | None, o.of(BatchConfig, "memory", "--memory", panel=BATCH)]
+MaxFailures = Annotated[
+    str | None,
+    typer.Option(
+        "--max-failures",
+        metavar="N|P%",
+        help="Stop when more files failed: a count, or a share of all as 5%.",
+        show_default=False,
+        rich_help_panel=BATCH,
+    ),
+]
+RetryFailed = Annotated[
+    bool, typer.Option("--retry-failed", help="Try again what failed before.", rich_help_panel=BATCH)
+]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Only say what would be done; nothing is written.", rich_help_panel=BATCH)
+]
+LogJson = Annotated[
+    bool, typer.Option("--log-json", help="Say what happens as JSON, a line each, on stderr.", rich_help_panel=o.OUTPUT)
+]
+
+
+def batch(
+    footage: FootageArgument,
+    output: BatchFolder,
+    workers: Workers = None,
+    max_failures: MaxFailures = None,
+    retry_failed: RetryFailed = False,
+    dry_run: DryRun = False,
+    stall: Stall = None,
+    recycle: Recycle = None,
+    memory: Memory = None,
+    fps: o.Fps = None,
+    score_height: o.ScoreHeight = None,
+    model: o.Model = None,
+    precision: o.Precision = None,
+    framing: o.Framing = None,
+    backend: o.Backend = None,
+    prompt: o.Prompt = None,
+    avoid: o.Avoid = None,
+    weights: o.Weights = None,
+    normalize: o.Normalize = None,
+    window: o.Window = None,
+    min_gap: o.MinGap = None,
+    top: o.Top = None,
+    diversity: o.Diversity = None,
+    pre: o.Pre = None,
+    post: o.Post = None,
+    clip_length: o.ClipLength = None,
+    encoder: o.Encoder = None,
+    codec: o.Codec = None,
+    quality: o.ClipQuality = None,
+    effort: o.Effort = None,
+    container: o.Container = None,
+    height: o.Height = None,
+    clip_fps: o.ClipFps = None,
+    sdr: o.Sdr = None,
+    audio: o.Audio = None,
+    cut_lists: o.CutLists = None,
+    preset: o.Preset = None,
+    config: o.ConfigFile = None,
+    log_json: LogJson = False,
+    quiet: o.Quiet = False,
+    verbose: o.Verbose = False,
+) -> None:
+    """Run many takes unattended, as bestshot-trt batch footage/ -o results
+
+    Each take gets a folder in DIR/takes with all that run writes, put in place when it is complete. The command may be
+    stopped or killed at any time: run again, it goes on, and does nothing twice. Changed selection or clip settings
+    only pick and cut anew. A file that fails is tried again in a fresh worker, then listed with its reason; the others
+    go on, and the exit code is 1. DIR/index.html shows the best moments of all takes.
+    """
+    with reported(verbose=verbose):
+        settings = given.settings(
+            preset,
+            config,
+            analyze=given.analysis(fps, score_height, model, precision, framing, backend),
+            pick=given.pick(prompt, avoid, weights, normalize, window, min_gap, top, diversity, pre, post, clip_length),
+            export=given.export(encoder, codec, quality, effort, container, height, clip_fps, sdr, audio, cut_lists),
+        )
+        options: dict[str, Any] = {"workers": workers, "stall": stall, "recycle": recycle, "memory": memory}
+        chosen = BatchConfig(
+            **{name: value for name, value in options.items() if value is not None},
+            max_failures=max_failures,
+            retry_failed=retry_failed,
+        )
+        from ..batch import inputs, supervisor
+
+        files = inputs.expand(footage, without=output, stdin=sys.stdin)
+        devices = supervisor.devices_of(settings)
+        chosen = _with_workers(chosen, supervisor.default_workers(devices), len(files))
+        if dry_run:
+            _dry_run(files, output, settings, chosen)
+            return
+        from .batchview import open_view
+
+        with open_view(len(files), quiet=quiet, as_json=log_json) as view:
+            boss = supervisor.Supervisor(files, output, settings, chosen, view.tell, devices=devices)
+            view.watch(boss)
+            tally = boss.run()
+        _finish(output, tally, quiet=quiet)
+
+
+def _with_workers(chosen: BatchConfig, default: int, files: int) -> BatchConfig:
+    import dataclasses
+
+    return dataclasses.replace(chosen, workers=min(chosen.workers or default, max(1, files)))
+
+
+def _finish(output: Path, tally: Tally, *, quiet: bool) -> None:
+    from ..batch.summary import write_summary
+    from ..batch.worklist import without_path
+    from ..errors import shown
+
+    write_summary(output, tally)
+    if tally.failures:
+        width = min(60, max(len(shown(Path(path).name)) for path, _ in tally.failures))
+        lines = (f"{shown(Path(path).name):{width}}  {without_path(path, reason)}\n" for path, reason in tally.failures)
+        put("".join(lines))
+    put(_sentence(tally) + "\n")
+    if not quiet:
+        say(f"results are in {shown(output)}; open {shown(output / 'index.html')}")
+    if tally.stopped:
+        say(f"stopped early: {tally.stopped}")
+    if tally.failures or tally.stopped:
+        raise typer.Exit(1)
+
+
+def _sentence(tally: Tally) -> str:
+    parts = [
+        f"{tally.done} done",
+        f"{tally.before} done before" if tally.before else "",
+        f"{tally.duplicates} duplicates" if tally.duplicates else "",
+        f"{tally.skipped} not videos" if tally.skipped else "",
+        f"{len(tally.failures)} failed" if tally.failures else "",
+    ]
+    return f"{tally.files} files: " + ", ".join(filter(None, parts))
+
+
+def _dry_run(files: list[Any], output: Path, settings: Any, chosen: BatchConfig) -> None:
+    from ..batch.dry_run import look_ahead
+
+    put("".join(f"{line}\n" for line in look_ahead(files, output, settings, chosen)))
+
+
+def best(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder given to batch -o.", show_default=False)],
+    top: Annotated[int, typer.Option("-k", "--top", help="How many moments to list.", min=1, max=1000)] = 20,
+    diversity: Annotated[
+        float,
+        typer.Option(
+            "--diversity", help="Least cosine distance between two of them; 0 keeps near duplicates.", min=0, max=2
+        ),
+    ] = PickConfig.diversity,
+    json: Annotated[bool, typer.Option("--json", help="Print the moments as JSON.", rich_help_panel=o.OUTPUT)] = False,
+    verbose: o.Verbose = False,
+) -> None:
+    """List the best moments of a whole batch, across its takes, as bestshot-trt best results -k 20
+
+    They are ranked by raw scores, which compare across takes, and no two look alike. Nothing is decoded.
+    """
+    with reported(verbose=verbose):
+        from ..batch.best import as_plain, best_moments
+        from ..clock import clock
+        from ..errors import shown
+
+        found = best_moments(folder, top, diversity)
+        if json:
+            put(jsonlib.dumps([as_plain(moment) for moment in found], indent=2) + "\n", encoding="utf-8")
+            return
+        lines = ["rank   score         peak  clip"]
+        lines += [f"{m.rank:4}  {m.raw_score:6.3f}  {clock(m.peak_s):>11}  {shown(m.clip or m.take)}" for m in found]
+        put("".join(f"{line}\n" for line in lines))

@@ -1,0 +1,109 @@
+"""A batch that is killed at any moment and run again ends as one that was not, and does nothing twice that was done."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bestshot_trt.batch.journal import Journal
+from bestshot_trt.batch.plan import Layout
+
+OPTIONS = ("--model", "none", "--fps", "2", "--workers", "2", "-q", "--effort", "fastest")
+
+
+def command(footage: Path, out: Path) -> list[str]:
+    return [sys.executable, "-m", "bestshot_trt", "batch", str(footage), "-o", str(out), *OPTIONS]
+
+
+def contents(out: Path) -> dict[str, bytes]:
+    """Every result by its name; what is hidden is not one. Reports name where they are, which differs."""
+    paths = [path for path in out.rglob("*") if path.is_file()]
+    named = {path.relative_to(out).as_posix(): path for path in paths}
+    home = str(out).encode()
+    return {
+        name: path.read_bytes().replace(home, b"OUT")
+        for name, path in named.items()
+        if not name.startswith(".bestshot/")
+    }
+
+
+@pytest.fixture(scope="module")
+def footage(clip: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("footage")
+    for number in range(3):
+        made = clip("-c:v libx264 -preset ultrafast -g 25", size=f"{96 + 32 * number}x64", seconds=3)
+        shutil.copy(made, folder / f"take{number}.mp4")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(footage: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    out = tmp_path_factory.mktemp("whole") / "out"
+    subprocess.run(command(footage, out), check=True, capture_output=True)
+    found = contents(out)
+    assert sum(name.endswith("moments.json") for name in found) == 3
+    return found
+
+
+def children(pid: int) -> list[int]:
+    try:
+        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except OSError:
+        return []
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="finds the workers in /proc")
+@pytest.mark.parametrize("victim", ["supervisor", "worker"])
+def test_killed_and_run_again_it_ends_as_if_nothing_had_been(
+    footage: Path, uninterrupted: dict[str, bytes], tmp_path: Path, victim: str
+) -> None:
+    out = tmp_path / "out"
+    chance = random.Random(victim)
+    for _ in range(int(os.environ.get("BESTSHOT_KILLS", "4"))):
+        batch = subprocess.Popen(command(footage, out), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(chance.uniform(0.2, 2.5))
+        for pid in [batch.pid] if victim == "supervisor" else children(batch.pid)[:1]:
+            os.kill(pid, signal.SIGKILL)
+        if victim == "supervisor":
+            batch.wait()
+        else:
+            batch.wait(120)
+    subprocess.run([*command(footage, out), "--retry-failed"], check=True, capture_output=True)
+    found = contents(out)
+    told = {"summary.json"}  # how much of it was done before
+    assert {n: b for n, b in found.items() if n not in told} == {
+        n: b for n, b in uninterrupted.items() if n not in told
+    }
+    assert not list((out / ".bestshot" / "work").iterdir())
+    assert not list((out / ".bestshot" / "tracks").iterdir())
+    journal = Journal(Layout(out).journal)
+    finished: Counter[str] = Counter()
+    for path, event, detail in journal.history():
+        # Nothing is begun again once it was entered as done.
+        assert not (event == "started" and finished[path]), (path, detail)
+        finished[path] += event == "done"
+    assert sorted(finished.values()) == [1, 1, 1]
+
+
+def test_two_batches_on_one_folder_share_the_work(
+    footage: Path, uninterrupted: dict[str, bytes], tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    both = [subprocess.Popen(command(footage, out), stdout=subprocess.DEVNULL) for _ in range(2)]
+    assert [batch.wait(120) for batch in both] == [0, 0]
+    assert {n: b for n, b in contents(out).items() if n != "summary.json"} == {
+        n: b for n, b in uninterrupted.items() if n != "summary.json"
+    }
+    events = Counter(event for _, event, _ in Journal(Layout(out).journal).history())
+    assert (events["started"], events["done"]) == (3, 3)
