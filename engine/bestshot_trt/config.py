@@ -215,6 +215,11 @@ class ExportConfig:
     sdr: bool = False
     audio: bool = True
     cut_lists: bool = True
+    timecode: str = _setting(
+        "df",
+        "timecode of cut lists at 29.97 and 59.94 frames a second: drop-frame or not; other rates have one kind",
+        choices=("df", "ndf"),
+    )
 
     def __post_init__(self) -> None:
         _check(self)

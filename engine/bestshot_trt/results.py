@@ -299,7 +299,13 @@ def export_moments(
     progress("export", done, total)
     write_contact_sheet(entries, folder / CONTACT_SHEET, info.path.name)
     if config.cut_lists:
-        write_cut_lists(document, folder / CUTS, source=info.path, audio_channels=channels_of(info))
+        write_cut_lists(
+            document,
+            folder / CUTS,
+            source=info.path,
+            audio_channels=channels_of(info),
+            drop_frame=config.timecode == "df",
+        )
     exported = dataclasses.replace(
         document,
         moments=tuple(named),

@@ -40,6 +40,7 @@ BOUNDS = {
     (ExportConfig, "quality"): "at least 0, at most 100",
     (ExportConfig, "effort"): f"one of {EFFORTS}",
     (ExportConfig, "container"): "one of mp4, mov, mkv, webm",
+    (ExportConfig, "timecode"): "one of df, ndf",
     (ExportConfig, "height"): "at least 16, at most 4320 pixels",
     (ExportConfig, "fps"): "at least 1, at most 240 Hz",
 }

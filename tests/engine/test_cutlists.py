@@ -244,6 +244,86 @@ def test_the_cmx_adapter_reads_the_same_cuts(fps, channels, tmp_path):
     assert len(clips) == len(document.moments)
 
 
+@pytest.mark.parametrize("fps", ["24", "25", "30", "50", "60"])
+def test_the_final_cut_adapter_reads_the_same_cuts(fps, tmp_path):
+    """At whole rates: the adapter itself cuts others down to whole frames a second."""
+    pytest.importorskip("otio_fcpx_xml_adapter", reason="otio-fcpx-xml-adapter is not installed")
+    otio = pytest.importorskip("opentimelineio")
+    write(tmp_path, fps)
+    read = otio.adapters.read_from_file(str(tmp_path / "moments.fcpxml"), adapter_name="fcpx_xml")
+    found = []
+    for clip in read.find_clips():
+        cut, marker = clip.source_range, clip.markers[0].marked_range.start_time
+        assert cut.start_time.rate == float(fps)
+        found.append((clip.name, cut.start_time.value, cut.duration.value, marker.value))
+    assert found == [(e.name, e.start, e.end - e.start, e.peak) for e in fcpxml_events(tmp_path / "moments.fcpxml")]
+
+
+# Of Apple's DTD for FCPXML 1.10, what these files use: an element's children in order ("?": none or one, "*": any
+# number), the attributes that it must have, and others that it may.
+FCPXML = {
+    "fcpxml": (["resources?", "library"], {"version"}, set()),
+    "resources": (["format*", "asset*"], set(), set()),
+    "format": ([], {"id"}, {"frameDuration", "width", "height"}),
+    "asset": (
+        ["media-rep"],
+        {"id"},
+        {"name", "start", "duration", "hasVideo", "format", "hasAudio", "audioSources", "audioChannels"},
+    ),
+    "media-rep": ([], {"src"}, {"kind"}),
+    "library": (["event*"], set(), set()),
+    "event": (["project*"], set(), {"name"}),
+    "project": (["sequence"], set(), {"name"}),
+    "sequence": (["note?", "spine"], {"format"}, {"duration", "tcStart", "tcFormat"}),
+    "spine": (["asset-clip*"], set(), set()),
+    "asset-clip": (
+        ["note?", "marker*"],
+        {"ref"},
+        {"name", "offset", "start", "duration", "format", "tcFormat"},
+    ),
+    "note": ([], set(), set()),
+    "marker": ([], {"start", "value"}, {"duration", "note"}),
+}
+
+
+@pytest.mark.parametrize("channels", [0, 2])
+@pytest.mark.parametrize("fps", RATES)
+def test_fcpxml_is_as_apples_definition_has_it(fps, channels, tmp_path):
+    write(tmp_path, fps, audio_channels=channels)
+    root = ET.parse(tmp_path / "moments.fcpxml").getroot()
+    ids = [element.get("id") for element in root.iter() if element.get("id")]
+    assert len(ids) == len(set(ids))
+    for element in root.iter():
+        children, needed, allowed = FCPXML[element.tag]
+        pattern = "".join(
+            f"(?:{re.escape(child.rstrip('?*'))} ){child[len(child.rstrip('?*')) :]}" for child in children
+        )
+        assert re.fullmatch(pattern, "".join(f"{child.tag} " for child in element)), element.tag
+        assert needed <= set(element.attrib) <= needed | allowed, element.tag
+        assert {element.get(name) for name in ("ref", "format") if name in element.attrib} <= set(ids)
+        for name in ("start", "duration", "offset", "tcStart", "frameDuration"):
+            time = re.fullmatch(r"(\d+)(?:/(\d+))?s", element.get(name, "0s"))
+            assert int(time[1]) < 2**63
+            assert int(time[2] or 1) < 2**31
+
+
+def test_every_format_has_a_marker_and_the_score_of_each_moment(tmp_path):
+    document = write(tmp_path)
+    counts = {
+        "moments.otio": '"Marker.',
+        "moments.fcpxml": "<marker ",
+        "moments_fcp7.xml": "<marker>",
+        "moments.edl": "* LOC: ",
+        "chapters.ffmeta": "[CHAPTER]",
+    }
+    assert set(counts) == set(CUT_LISTS)
+    for name, mark in counts.items():
+        text = (tmp_path / name).read_text("utf-8")
+        assert text.count(mark) == len(document.moments)
+        for rank in range(1, len(document.moments) + 1):
+            assert f"rank {rank}, score 1.5, smoothed 1.25" in text.replace("\\=", "=")
+
+
 def test_sound_comes_along_where_there_is_some(tmp_path):
     otio = pytest.importorskip("opentimelineio")
     write(tmp_path, audio_channels=2)

@@ -178,6 +178,15 @@ def test_cut_lists_are_left_out_when_not_wanted(take, tmp_path):
     assert document.settings.export["cut_lists"] is False
 
 
+@pytest.mark.parametrize(("timecode", "said"), [("df", "FCM: DROP FRAME"), ("ndf", "FCM: NON-DROP FRAME")])
+def test_timecode_drops_frames_or_not_as_asked(clip, tmp_path, timecode, said):
+    take = clip("-c:v libx264 -preset ultrafast -g 10", size="96x64", rate="30000/1001", seconds=2)
+    config = dataclasses.replace(FAST, export=dataclasses.replace(FAST.export, timecode=timecode))
+    bt.run(take, config, tmp_path / "out")
+    assert said in (tmp_path / "out" / "cuts" / "moments.edl").read_text()
+    assert f'tcFormat="{timecode.upper()}"' in (tmp_path / "out" / "cuts" / "moments.fcpxml").read_text()
+
+
 def test_cut_lists_of_an_older_selection_go_and_nothing_else(out, take):
     (out / "cuts" / "mine.edl").write_text("mine")
     edit(out / "moments.json", lambda document: document["source"].update(path=str(take)))

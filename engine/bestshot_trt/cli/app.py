@@ -80,6 +80,7 @@ def run(
     sdr: o.Sdr = None,
     audio: o.Audio = None,
     cut_lists: o.CutLists = None,
+    timecode: o.Timecode = None,
     preset: o.Preset = None,
     config: o.ConfigFile = None,
     json: o.Json = False,
@@ -97,7 +98,9 @@ def run(
             config,
             analyze=_analysis(fps, score_height, model, precision, framing, backend),
             pick=_pick(prompt, avoid, weights, normalize, window, min_gap, top, diversity, pre, post, clip_length),
-            export=_export(encoder, codec, quality, effort, container, height, clip_fps, sdr, audio, cut_lists),
+            export=_export(
+                encoder, codec, quality, effort, container, height, clip_fps, sdr, audio, cut_lists, timecode
+            ),
         )
         from .. import pipeline, results
         from .progress import Meter
@@ -217,6 +220,7 @@ def export(
     sdr: o.Sdr = None,
     audio: o.Audio = None,
     cut_lists: o.CutLists = None,
+    timecode: o.Timecode = None,
     preset: o.Preset = None,
     config: o.ConfigFile = None,
     json: o.Json = False,
@@ -229,7 +233,7 @@ def export(
         settings = _settings(
             preset,
             config,
-            export=_export(encoder, codec, quality, effort, container, height, fps, sdr, audio, cut_lists),
+            export=_export(encoder, codec, quality, effort, container, height, fps, sdr, audio, cut_lists, timecode),
         )
         from .. import pipeline
         from .progress import Meter

@@ -64,6 +64,7 @@ def export(
     sdr: bool | None,
     audio: bool | None,
     cut_lists: bool | None,
+    timecode: str | None,
 ) -> dict[str, Any]:
     """The options of ``[export]`` by their names."""
     return dict(locals())

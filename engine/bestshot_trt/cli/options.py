@@ -148,6 +148,8 @@ CutLists = Annotated[
 Format = Annotated[str | None, _of(FramesConfig, "format", "--format", panel=OUTPUT)]
 Quality = Annotated[int | None, _of(FramesConfig, "quality", "--quality", panel=OUTPUT)]
 
+Timecode = Annotated[str | None, _of(ExportConfig, "timecode", "--timecode", panel=CLIPS)]
+
 ConfigFile = Annotated[
     Path | None,
     typer.Option(
