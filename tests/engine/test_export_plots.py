@@ -14,7 +14,8 @@ from PIL import Image
 
 from bestshot_trt.clock import clock
 from bestshot_trt.export import SheetEntry, write_contact_sheet, write_timeline
-from bestshot_trt.export.contact_sheet import _place_pictures
+from bestshot_trt.export._fonts import font_for, plain_font
+from bestshot_trt.export.contact_sheet import Duplicate, _place_pictures
 
 SVG = "{http://www.w3.org/2000/svg}"
 RED, GREEN, BLUE = (200, 30, 30), (30, 200, 30), (30, 30, 200)
@@ -106,6 +107,43 @@ def test_any_title_and_any_number(tmp_path: Path, title: str) -> None:
     write_contact_sheet([entry(12345, measures=measures, score=math.nan)], tmp_path / "sheet.jpg", title)
     with Image.open(tmp_path / "sheet.jpg") as sheet:
         assert sheet.width == 1600
+
+
+PURPLE = (150, 40, 190)
+
+
+@pytest.mark.parametrize(("width", "height"), [(64, 36), (36, 64)])
+def test_near_duplicates_are_small_beside_what_they_duplicate(tmp_path: Path, width: int, height: int) -> None:
+    alike = [Duplicate(peak_s=n, picture=flat(PURPLE, width, height) if n < 3 else None) for n in range(5)]
+    write_contact_sheet([entry(width=width, height=height, duplicates=alike)], tmp_path / "with.jpg", "take.mp4")
+    write_contact_sheet([entry(width=width, height=height)], tmp_path / "without.jpg", "take.mp4")
+    with Image.open(tmp_path / "with.jpg") as sheet, Image.open(tmp_path / "without.jpg") as plain:
+        assert area(plain, PURPLE) == 0
+        dimmed = tuple(round(0.75 * value + 0.25 * card) for value, card in zip(PURPLE, (36, 38, 41), strict=True))
+        assert 1000 < area(sheet, dimmed) < area(sheet, GREEN)
+        assert 50 < sheet.height - plain.height < 250
+
+
+def test_bars_say_where_a_measure_stands(tmp_path: Path) -> None:
+    def blue(standing: dict[str, float]) -> int:
+        write_contact_sheet([entry(standing=standing)], tmp_path / "sheet.jpg", "take.mp4")
+        with Image.open(tmp_path / "sheet.jpg") as sheet:
+            return area(sheet, (94, 160, 224))
+
+    nothing, half, full = blue({"sharpness": 0.0}), blue({"sharpness": 0.5}), blue({"sharpness": 1.0})
+    assert nothing < 50
+    assert full == pytest.approx(2 * half, rel=0.1)
+    assert half > 300
+
+
+def test_a_title_is_shown_in_a_font_that_has_its_letters() -> None:
+    lacks = plain_font(32)
+    found = font_for("Фильм", 32)
+    if found is lacks:
+        pytest.skip("this system has no font with Cyrillic letters")
+    box = bytes(found.getmask("\U0010fffd"))
+    assert all(bytes(found.getmask(letter)) != box for letter in "Фильм")
+    assert font_for("take.mp4", 32) is lacks
 
 
 def test_an_entry_without_pictures_is_refused() -> None:

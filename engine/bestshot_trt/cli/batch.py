@@ -100,6 +100,7 @@ def batch(
     sdr: o.Sdr = None,
     audio: o.Audio = None,
     cut_lists: o.CutLists = None,
+    timecode: o.Timecode = None,
     preset: o.Preset = None,
     config: o.ConfigFile = None,
     log_json: LogJson = False,
@@ -119,7 +120,9 @@ def batch(
             config,
             analyze=given.analysis(fps, score_height, model, precision, framing, backend),
             pick=given.pick(prompt, avoid, weights, normalize, window, min_gap, top, diversity, pre, post, clip_length),
-            export=given.export(encoder, codec, quality, effort, container, height, clip_fps, sdr, audio, cut_lists),
+            export=given.export(
+                encoder, codec, quality, effort, container, height, clip_fps, sdr, audio, cut_lists, timecode
+            ),
         )
         options: dict[str, Any] = {"workers": workers, "stall": stall, "recycle": recycle, "memory": memory}
         chosen = BatchConfig(

@@ -108,8 +108,10 @@ def _paint_duplicates(sheet: Image, draw: ImageDraw, card: Card, left: int, righ
         draw.rectangle(box, _TROUGH)
         if alike.picture is not None:
             picture = Image.fromarray(np.ascontiguousarray(alike.picture))
-            fitted = picture.resize((wide, card.beside_height), Image.Resampling.LANCZOS, reducing_gap=3)
-            sheet.paste(Image.blend(fitted, Image.new("RGB", fitted.size, _CARD), 0.25), box[:2])
+            across = max(1, min(wide, round(card.beside_height * picture.width / picture.height)))
+            fitted = picture.resize((across, card.beside_height), Image.Resampling.LANCZOS, reducing_gap=3)
+            dimmed = Image.blend(fitted, Image.new("RGB", fitted.size, _CARD), 0.25)
+            sheet.paste(dimmed, (box[0] + (wide - across) // 2, top))
         _paint_caption(draw, clock(alike.peak_s), box, card.size - 3)
 
 

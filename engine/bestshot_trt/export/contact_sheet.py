@@ -92,7 +92,7 @@ class Card:
     cells: int
     """Measures beside one another."""
     beside: list[tuple[int, int]]
-    """(left, width) of the near duplicates that are shown."""
+    """(left, width) of the places of the near duplicates that are shown."""
     beside_height: int
 
     @property
@@ -182,7 +182,7 @@ def _rows_that_fit(heights: list[int], tallest: int) -> int:
 def _lay_out(entry: SheetEntry, width: int, size: int) -> Card:
     inner = width - 2 * PADDING
     boxes = _place_pictures(entry, inner)
-    small = max(round(size * 4.2), 64)
+    small = max(round(size * 4.5), 68)
     return Card(
         entry=entry,
         size=size,
@@ -200,7 +200,8 @@ def _place_duplicates(entry: SheetEntry, width: int, height: int) -> list[tuple[
     left = 0
     for alike in entry.duplicates:
         rows, columns = (9, 16) if alike.picture is None else alike.picture.shape[:2]
-        wide = round(height * min(max(columns / rows, 0.4), 3.0))
+        # Of a tall picture the place is wider than the picture, for its time.
+        wide = round(height * min(max(columns / rows, 1.25), 3.0))
         if places and (alike.picture is None or left + wide > width):
             break
         places.append((left, min(wide, width)))
