@@ -27,7 +27,7 @@ from bestshot_trt.embed.engines import Wanted, engines_folder, ensure_engine, fi
 from bestshot_trt.embed.models import CLIP_MEAN, CLIP_STD, ModelFolder, file_card, write_card
 from bestshot_trt.embed.prove import prove
 from bestshot_trt.embed.resolve import open_embedder
-from bestshot_trt.errors import BackendUnavailable, EngineMismatch, ModelUnavailable
+from bestshot_trt.errors import BackendUnavailable, EngineMismatch, ExportError, ModelUnavailable
 from bestshot_trt.progress import silent
 
 MOST = 8
@@ -453,6 +453,43 @@ def test_on_a_gpu_an_engine_that_was_not_compared_is_not_used(
     found = open_embedder(config, default="ViT-B-32", progress=silent, device="gpu")
     assert found.embedder == "embedder"
     assert f"bestshot-trt build {folder.path} --frames take.mp4" in found.note
+
+
+def test_a_model_folder_that_cannot_be_written_gets_an_engine_in_fp32(
+    trt_on_cpu: ModuleType, monkeypatch: pytest.MonkeyPatch, zoo: ModuleType, tmp_path: Path
+) -> None:
+    def refuse(*_: Any) -> Any:
+        raise ExportError("model: cannot be written: Read-only file system")
+
+    plain = zoo.tiny_model_folder(tmp_path / "plain", text=False)
+    monkeypatch.setattr(build, "save_graph", refuse)
+    found = on_gpu(plain)
+    assert isinstance(found.embedder, TensorRtEmbedder)
+    assert found.embedder.clip_model.precision == "fp32"
+    assert "fp32 instead of fp16" in found.note
+    assert "Read-only" in found.note
+    monkeypatch.setattr(_onnx, "has_cuda", lambda: True)
+    monkeypatch.setattr(_onnx, "OnnxEmbedder", lambda *args, **options: "embedder")
+    assert on_gpu(plain, "bf16").embedder == "embedder"
+
+
+def test_a_cache_that_cannot_be_written_does_not_end_the_run(
+    trt_on_cpu: ModuleType, monkeypatch: pytest.MonkeyPatch, folder: ModelFolder
+) -> None:
+    def refuse(*_: Any, **__: Any) -> Any:
+        raise ExportError("engines: cannot be written: Read-only file system")
+
+    ensure_engine(dataclasses.replace(wanted(folder), batches=Batches()))
+    monkeypatch.setattr("bestshot_trt.embed.engines.write_engine_card", refuse)
+    found = on_gpu(folder)
+    assert isinstance(found.embedder, TensorRtEmbedder)
+    assert found.note is None
+    (card,) = engines_folder().glob("tiny/*.engine.json")
+    card.unlink()
+    monkeypatch.setattr("bestshot_trt.embed.engines.workplace", refuse)
+    monkeypatch.setattr(_onnx, "has_cuda", lambda: True)
+    monkeypatch.setattr(_onnx, "OnnxEmbedder", lambda *args, **options: "embedder")
+    assert "Read-only" in on_gpu(folder).note
 
 
 def test_int8_stays_on_the_cpu(trt_on_cpu: ModuleType, folder: ModelFolder) -> None:

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from ..config import AnalyzeConfig
-from ..errors import BackendUnavailable, EngineMismatch, ModelUnavailable, shown
+from ..errors import BackendUnavailable, EngineMismatch, ExportError, ModelUnavailable, shown
 from ..progress import Progress
 from ._base import Embedder
 from ._engine import Batches
 from ._parity import Frames
 from ._target import PIP, find_target
 from .engines import Engine, Wanted, ensure_engine
-from .models import ModelFolder
+from .models import ModelFolder, graph_name
 
 GPU_PRECISION = "fp16"
 """What ``auto`` means for engines."""
+MADE = ("fp32", "fp16", "bf16")
+"""Precisions that every model has graphs in, or can have."""
 _ORT_PIP = "pip uninstall onnxruntime && pip install onnxruntime-gpu"
 
 
@@ -34,35 +34,43 @@ def open_on_gpu(
     """
     if config.precision == "int8":
         raise BackendUnavailable("precision int8 is for CPUs; on a GPU use fp16 or fp32, or --backend cpu")
-    from .build import add_precision
-
     precision = GPU_PRECISION if config.precision == "auto" else config.precision
-    folder = add_precision(folder, precision)
-    if not folder.has("visual", precision):
+    if precision not in MADE and not (folder.path / graph_name("visual", precision)).is_file():
         raise ModelUnavailable(f"{shown(folder.path)}: this model has no {precision} graph; use fp16, bf16 or fp32")
     try:
-        engine, trt = _proven(folder, precision, config.framing, frames, progress)
-        return _engine_embedder(folder, engine, trt, precision, config.framing), None
-    except (BackendUnavailable, EngineMismatch, ModelUnavailable) as error:
+        target = find_target(_current_capability())
+        folder, precision, note = _in_precision(folder, precision, may_differ=config.precision == "auto")
+        wanted = Wanted(folder, "visual", precision, target, Batches())
+        engine = _proven(wanted, config.framing, frames, progress)
+        return _engine_embedder(wanted, engine, config.framing), note
+    except (BackendUnavailable, EngineMismatch, ModelUnavailable, ExportError) as error:
         return _through_cuda(folder, config, error), f"CLIP runs through ONNX Runtime's CUDA provider: {error}"
 
 
-def _proven(
-    folder: ModelFolder, precision: str, framing: str, frames: Frames | None, progress: Progress
-) -> tuple[Engine, Any]:
-    target = find_target(_current_capability())
-    wanted = Wanted(folder, "visual", precision, target, Batches())
-    engine = ensure_engine(wanted, progress=progress)
-    if engine.card.parity is None:
-        from .prove import prove
+def _in_precision(folder: ModelFolder, precision: str, *, may_differ: bool) -> tuple[ModelFolder, str, str | None]:
+    """The model with graphs in ``precision``; if it ``may_differ``, fp32 where they cannot be written, and why."""
+    from .build import add_precision
 
-        if frames is None:
-            raise EngineMismatch(
-                f"{shown(engine.path.name)}: was not compared with the fp32 graph yet; do that with: "
-                f"bestshot-trt build {shown(folder.path)} --frames take.mp4"
-            )
-        engine = prove(wanted, engine, frames(folder.card.size, framing), progress)
-    return engine, target.trt
+    try:
+        return add_precision(folder, precision), precision, None
+    except ExportError as error:
+        if not may_differ:
+            raise
+        return folder, "fp32", f"the engine is fp32 instead of {precision}: {error}"
+
+
+def _proven(wanted: Wanted, framing: str, frames: Frames | None, progress: Progress) -> Engine:
+    engine = ensure_engine(wanted, progress=progress)
+    if engine.card.parity is not None:
+        return engine
+    from .prove import prove
+
+    if frames is None:
+        raise EngineMismatch(
+            f"{shown(engine.path.name)}: was not compared with the fp32 graph yet; do that with: "
+            f"bestshot-trt build {shown(wanted.folder.path)} --frames take.mp4"
+        )
+    return prove(wanted, engine, frames(wanted.folder.card.size, framing), progress)
 
 
 def _current_capability() -> str:
@@ -73,11 +81,12 @@ def _current_capability() -> str:
     return f"{number[:-1]}.{number[-1]}"
 
 
-def _engine_embedder(folder: ModelFolder, engine: Engine, trt: Any, precision: str, framing: str) -> Embedder:
+def _engine_embedder(wanted: Wanted, engine: Engine, framing: str) -> Embedder:
     from ._tensorrt import TensorRtEmbedder
 
     try:
-        return TensorRtEmbedder(folder, engine, trt, precision=precision, framing=framing)
+        trt = wanted.target.trt
+        return TensorRtEmbedder(wanted.folder, engine, trt, precision=wanted.precision, framing=framing)
     except MemoryError as error:
         raise BackendUnavailable(f"the GPU has not enough free memory for the engine: {error}") from error
 

@@ -234,17 +234,20 @@ def check_not_refused(wanted: Wanted) -> None:
 def settle(wanted: Wanted, engine: Engine, parity: Parity) -> Engine:
     """Keep ``engine`` with its ``parity``, or take it out of the cache and remember why.
 
+    A cache that cannot be written learns nothing of it; the next run compares again.
+
     Raises:
         EngineMismatch: it did not pass.
-        ExportError: the cache cannot be written.
     """
     if parity.passed:
-        return Engine(engine.path, write_engine_card(engine.path, dataclasses.replace(engine.card, parity=parity)))
+        card = dataclasses.replace(engine.card, parity=parity)
+        with contextlib.suppress(ExportError):
+            write_engine_card(engine.path, card)
+        return Engine(engine.path, card)
     reason = f"{parity}; {ADVICE}"
-    write_text(
-        _refusal_path(wanted),
-        records.dumps(Refusal(parity=parity, reason=reason), REFUSAL_SCHEMA, REFUSAL_VERSION),
-    )
-    card_path(engine.path).unlink(missing_ok=True)
-    engine.path.unlink(missing_ok=True)
+    refusal = records.dumps(Refusal(parity=parity, reason=reason), REFUSAL_SCHEMA, REFUSAL_VERSION)
+    with contextlib.suppress(ExportError, OSError):
+        write_text(_refusal_path(wanted), refusal)
+        card_path(engine.path).unlink(missing_ok=True)
+        engine.path.unlink(missing_ok=True)
     raise EngineMismatch(f"{shown(engine.path.name)}: refused: {reason}")
