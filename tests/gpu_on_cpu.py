@@ -15,11 +15,12 @@ import itertools
 import os
 import shutil
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -52,6 +53,7 @@ class Stream:
     """As ``cupy.cuda.Stream``; what is queued on it waits for `synchronize`, or for an event after it."""
 
     _pointers = itertools.count(1000)
+    known: ClassVar[weakref.WeakValueDictionary[int, Stream]] = weakref.WeakValueDictionary()
 
     def __init__(
         self, null: bool = False, non_blocking: bool = False, ptds: bool = False, priority: Any = None
@@ -60,6 +62,24 @@ class Stream:
         self.device_id = 0
         self.queue: list[Callable[[], None]] = []
         self.passed = 0
+        self.captured: list[Callable[[], None]] | None = None
+        self.known[self.ptr] = self
+
+    def add(self, work: Callable[[], None]) -> None:
+        """What a library queues: done at once, or kept for a graph."""
+        if self.captured is None:
+            work()
+        else:
+            self.captured.append(work)
+
+    def begin_capture(self, mode: int | None = None) -> None:
+        assert self.ptr, "cannot capture on the default (legacy) stream"
+        self.captured = []
+
+    def end_capture(self) -> Graph:
+        captured, self.captured = self.captured, None
+        assert captured is not None
+        return Graph(captured)
 
     def __enter__(self) -> Stream:
         _here().streams.append(self)
@@ -81,6 +101,20 @@ class Stream:
 
     def synchronize(self) -> None:
         self.run(len(self.queue))
+
+
+class Graph:
+    """As ``cupy.cuda.Graph``."""
+
+    launches = 0
+
+    def __init__(self, captured: list[Callable[[], None]]) -> None:
+        self._captured = captured
+
+    def launch(self, stream: Stream | None = None) -> None:
+        Graph.launches += 1
+        for work in self._captured:
+            (stream or _here().streams[-1]).add(work)
 
 
 class Event:
@@ -141,6 +175,14 @@ class Array:
         assert all(isinstance(part, int | slice) for part in parts), "only views are stood in for"
         return Array(self.host[at], self.stream)
 
+    def __setitem__(self, at: Any, values: Array) -> None:
+        assert isinstance(values, Array)
+        self.used()[at] = values.used()
+
+    @property
+    def data(self) -> Any:
+        return SimpleNamespace(ptr=self.host.ctypes.data)
+
     def copy(self, order: str = "C") -> Array:
         return Array(self.used().copy(order))
 
@@ -165,6 +207,14 @@ class Array:
         if blocking:
             on.synchronize()
         return out
+
+
+def _aligned(shape: Any, dtype: Any) -> np.ndarray:
+    """Memory at a multiple of 256 bytes, as CuPy's is."""
+    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    whole = np.empty(size + 256, np.uint8)
+    start = -whole.ctypes.data % 256
+    return whole[start : start + size].view(dtype).reshape(shape)
 
 
 class Gpu(ModuleType):
@@ -238,12 +288,14 @@ class Gpu(ModuleType):
         return Array(host)
 
     def empty(self, shape: Any, dtype: Any = float, order: str = "C") -> Array:
-        made = self._made(np.empty(shape, dtype))
+        made = self._made(_aligned(shape, dtype))
         made.host.view(np.uint8)[...] = POISON if made.size else 0
         return made
 
     def zeros(self, shape: Any, dtype: Any = float, order: str = "C") -> Array:
-        return self._made(np.zeros(shape, dtype))
+        made = self._made(_aligned(shape, dtype))
+        made.host[...] = 0
+        return made
 
     def asarray(
         self, a: Any, dtype: Any = None, order: Any = None, *, copy: Any = None, blocking: bool = False

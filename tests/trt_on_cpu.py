@@ -55,6 +55,10 @@ class Stream:
     def synchronize(self) -> None:
         self.finish(len(self.queued))
 
+    def record(self, event: Event) -> Event:
+        event.stream, event.count = self, len(self.queued)
+        return event
+
     def begin_capture(self, mode: int | None = None) -> None:
         assert self.ptr, "the null stream cannot be captured"
         self.recording = []
@@ -95,15 +99,12 @@ class Event:
     """A place in a stream."""
 
     def __init__(self, block: bool = False, disable_timing: bool = False) -> None:
-        self._stream: Stream | None = None
-
-    def record(self, stream: Stream | None = None) -> None:
-        self._stream = stream or _current[-1]
-        self._count = len(self._stream.queued)
+        self.stream: Stream | None = None
+        self.count = 0
 
     def synchronize(self) -> None:
-        if self._stream is not None:
-            self._stream.finish(self._count)
+        if self.stream is not None:
+            self.stream.finish(self.count)
 
 
 class Memory:
@@ -383,8 +384,8 @@ class IExecutionContext:
     def execute_async_v3(self, stream_handle: int) -> bool:
         assert self._rows, "no shape was set"
         assert self._addresses.keys() == self._engine.shapes.keys(), "an address is missing"
-        stream = Stream.known[stream_handle]
-        if stream.recording is not None and not self.capturable:
+        stream = _stream(stream_handle)
+        if not self.capturable and getattr(stream, "recording", None) is not None:
             stream.recording.append(None)
             self._engine.logger.log(ILogger.ERROR, "not permitted when stream is capturing")
             return False
@@ -393,6 +394,13 @@ class IExecutionContext:
         rows, addresses = self._rows, dict(self._addresses)
         stream.add(lambda: self._engine.run(rows, addresses))
         return True
+
+
+def _stream(handle: int) -> Any:
+    """The stream at ``handle``: one of these, or of ``gpu_on_cpu.py``."""
+    if handle in Stream.known:
+        return Stream.known[handle]
+    return sys.modules["gpu_on_cpu"].Stream.known[handle]
 
 
 class ICudaEngine:
@@ -484,10 +492,16 @@ def tensorrt(name: str = "tensorrt", version: str = "11.4.0") -> ModuleType:
 
 def install(monkeypatch: Any, name: str = "tensorrt") -> ModuleType:
     """Put both in place for one test, on a machine with one card of compute capability 8.9."""
+    made = install_tensorrt(monkeypatch, name)
+    monkeypatch.setitem(sys.modules, "cupy", cupy())
+    return made
+
+
+def install_tensorrt(monkeypatch: Any, name: str = "tensorrt") -> ModuleType:
+    """Put TensorRT in place for one test, and leave CuPy as it is."""
     from bestshot_trt.embed import _target
 
     made = tensorrt(name)
-    monkeypatch.setitem(sys.modules, "cupy", cupy())
     for builder in _target.BUILDERS:
         monkeypatch.setitem(sys.modules, builder, made if builder == name else None)
     monkeypatch.setattr(_target, "gpu_capability", lambda: 89)

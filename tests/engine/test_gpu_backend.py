@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
+import shutil
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +14,8 @@ import bestshot_trt as bt
 from bestshot_trt import backends, decode, missing
 from bestshot_trt import gpu as gpu_module
 from bestshot_trt.cards import Card, Survey
+from bestshot_trt.embed import build
+from bestshot_trt.embed.models import open_folder
 from bestshot_trt.errors import BackendUnavailable
 from bestshot_trt.moments import MomentsDocument
 
@@ -34,6 +39,18 @@ def card(gpu_on_cpu, monkeypatch):
     monkeypatch.setattr(backends, "missing_for_gpu", lambda: None)
     monkeypatch.setattr(decode, "DaliDecoder", lambda gpu: decode._dali.DaliDecoder(gpu, "cpu", parallel=3))
     return gpu_on_cpu
+
+
+@pytest.fixture
+def trt_beside(monkeypatch, tmp_path):
+    """Puts TensorRT's stand-in beside the card's, with an engine cache of its own."""
+    spec = importlib.util.spec_from_file_location("trt_on_cpu", Path(__file__).parents[1] / "trt_on_cpu.py")
+    module = sys.modules.get("trt_on_cpu") or importlib.util.module_from_spec(spec)
+    if "trt_on_cpu" not in sys.modules:
+        sys.modules["trt_on_cpu"] = module
+        spec.loader.exec_module(module)
+    monkeypatch.setenv("BESTSHOT_ENGINES", str(tmp_path / "engines"))
+    return lambda name: module.install_tensorrt(monkeypatch, name)
 
 
 def config(backend, **analyze):
@@ -80,6 +97,28 @@ def test_clip_without_an_engine_runs_on_the_cpu_and_says_so(card, clip, tiny_mod
     np.testing.assert_allclose(found.aesthetic, expected.aesthetic, atol=0.05)
     assert found.meta.clip_model == expected.meta.clip_model
     assert any(note.startswith("CLIP runs on the CPU: ") for note in found.meta.decode.notes)
+
+
+@pytest.mark.parametrize("builder", ["tensorrt", "tensorrt_rtx"])
+def test_clip_runs_as_an_engine_that_is_built_and_compared_once(
+    card, clip, tiny_model, trt_beside, tmp_path, monkeypatch, builder
+):
+    trt_beside(builder)
+    model = build.add_precision(open_folder(shutil.copytree(tiny_model.path, tmp_path / "model")), "fp16")
+    take = clip(*CLIPS["mjpeg"], size="128x96", seconds=3)
+    stages = []
+    settings = {name: config(name, model=str(model.path)) for name in ("gpu", "cpu")}
+    found = bt.analyze(take, settings["gpu"], lambda stage, *_: stages.append(stage))
+    expected = bt.analyze(take, settings["cpu"])
+    assert_same(found, expected, config("cpu"))
+    np.testing.assert_allclose(found.aesthetic, expected.aesthetic, atol=0.05)
+    assert (found.meta.clip_model.precision, found.meta.model_note) == ("fp16", None)
+    assert found.meta.decode.notes == ()
+    assert {"build visual.fp16", "compare with fp32 on the CPU"} <= set(stages)
+    stages.clear()
+    again = bt.analyze(take, settings["gpu"], lambda stage, *_: stages.append(stage))
+    assert again.embedding[:].tolist() == found.embedding[:].tolist()
+    assert set(stages) == {"analyze"}
 
 
 def test_where_memory_is_short_work_is_halved_and_nothing_is_lost(card, clip):

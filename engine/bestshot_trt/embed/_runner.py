@@ -198,7 +198,7 @@ class EngineRunner:
         self._execute(sized, rows, stream)
         for name in _OUTPUTS:
             self._outputs[name][:count].get(stream=stream, out=getattr(slot, name)[:count], blocking=False)
-        slot.event.record(stream)
+        stream.record(slot.event)
         late = _Late(slot, count)
         slot.taken(late)
         self._next = (self._next + 1) % RING
