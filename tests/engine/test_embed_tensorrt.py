@@ -492,6 +492,23 @@ def test_a_cache_that_cannot_be_written_does_not_end_the_run(
     assert "Read-only" in on_gpu(folder).note
 
 
+def test_no_model_is_pulled_for_a_gpu_that_has_nothing_to_run_it_with(
+    trt_on_cpu: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import sys
+
+    from bestshot_trt.embed import resolve
+
+    pulled: list[Any] = []
+    monkeypatch.setattr(resolve, "_pull", lambda spec, progress: pulled.append(spec))
+    monkeypatch.setitem(sys.modules, "tensorrt", None)
+    for model in ("auto", "ViT-L-14"):
+        config = AnalyzeConfig(model=model)
+        with pytest.raises(BackendUnavailable, match="CLIP cannot run on the GPU"):
+            open_embedder(config, default="ViT-L-14", progress=silent, device="gpu")
+    assert pulled == []
+
+
 def test_int8_stays_on_the_cpu(trt_on_cpu: ModuleType, folder: ModelFolder) -> None:
     with pytest.raises(BackendUnavailable, match="int8 is for CPUs"):
         on_gpu(folder, "int8")

@@ -19,6 +19,20 @@ MADE = ("fp32", "fp16", "bf16")
 _ORT_PIP = "pip uninstall onnxruntime && pip install onnxruntime-gpu"
 
 
+def check_runtime(config: AnalyzeConfig) -> None:
+    """Before a model is pulled: something must be here that runs it on CuPy's current device.
+
+    Raises:
+        BackendUnavailable: int8 was asked for, or neither TensorRT nor ONNX Runtime's CUDA provider is here.
+    """
+    if config.precision == "int8":
+        raise BackendUnavailable("precision int8 is for CPUs; on a GPU use fp16 or fp32, or --backend cpu")
+    try:
+        find_target(_current_capability())
+    except BackendUnavailable as error:
+        _check_cuda(error)
+
+
 def open_on_gpu(
     folder: ModelFolder, config: AnalyzeConfig, frames: Frames | None, progress: Progress
 ) -> tuple[Embedder, str | None]:
@@ -28,12 +42,10 @@ def open_on_gpu(
     its numbers are not used.
 
     Raises:
-        BackendUnavailable: int8 was asked for; or there is neither a TensorRT whose engine does what the fp32 graph
-            does, nor ONNX Runtime's CUDA provider.
+        BackendUnavailable: there is neither a TensorRT whose engine does what the fp32 graph does, nor ONNX Runtime's
+            CUDA provider.
         ModelUnavailable: there is no graph in the precision asked for.
     """
-    if config.precision == "int8":
-        raise BackendUnavailable("precision int8 is for CPUs; on a GPU use fp16 or fp32, or --backend cpu")
     precision = GPU_PRECISION if config.precision == "auto" else config.precision
     if precision not in MADE and not (folder.path / graph_name("visual", precision)).is_file():
         raise ModelUnavailable(f"{shown(folder.path)}: this model has no {precision} graph; use fp16, bf16 or fp32")
@@ -92,12 +104,18 @@ def _engine_embedder(wanted: Wanted, engine: Engine, framing: str) -> Embedder:
 
 
 def _through_cuda(folder: ModelFolder, config: AnalyzeConfig, reason: Exception) -> Embedder:
-    from ._onnx import OnnxEmbedder, has_cuda
+    from ._onnx import OnnxEmbedder
+
+    _check_cuda(reason)
+    precision = "fp16" if config.precision == "fp16" else "fp32"
+    return OnnxEmbedder(folder, precision=precision, framing=config.framing, device="cuda")
+
+
+def _check_cuda(reason: Exception) -> None:
+    from ._onnx import has_cuda
 
     if not has_cuda():
         raise BackendUnavailable(
             f"CLIP cannot run on the GPU: {reason}; nor has ONNX Runtime its CUDA provider ({_ORT_PIP}); "
             f"install one of them, best TensorRT: {PIP}; or use --backend cpu"
         ) from reason
-    precision = "fp16" if config.precision == "fp16" else "fp32"
-    return OnnxEmbedder(folder, precision=precision, framing=config.framing, device="cuda")

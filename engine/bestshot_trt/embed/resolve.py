@@ -53,6 +53,10 @@ def open_embedder(
     """
     if config.model == "none":
         return Resolved(LayoutEmbedder(), None)
+    if device == "gpu":
+        from ._on_gpu import check_runtime
+
+        check_runtime(config)
     if config.model != "auto":
         return _open(find_model(config.model, progress), config, device, frames, progress)
     try:
