@@ -84,6 +84,7 @@ def _kernels() -> Iterator[Kernel]:
     from bestshot_kernels.clip_resize import cuda as clip
     from bestshot_kernels.convert import cuda as convert
     from bestshot_kernels.frame_stats import cuda as stats
+    from bestshot_kernels.layout_descriptor import cuda as layout
     from bestshot_kernels.score_resize import cuda as score
 
     full_hd = (16, 1080, 1920, 3)
@@ -98,6 +99,7 @@ def _kernels() -> Iterator[Kernel]:
         yield Kernel(f"tone_map, {transfer}", full_hd, partial(_prove_tone, transfer), tone)
     to_720 = partial(score.score_resize, size=(1280, 720), matrix="bt709", full_range=False)
     yield Kernel("score_resize", full_hd, _prove_score, to_720)
+    yield Kernel("layout_descriptor", (64, 720, 1280, 3), _prove_layout, layout.cell_sums)
 
 
 def _prove_stats(cupy: Any, random: Any) -> None:
@@ -153,3 +155,11 @@ def _prove_score(cupy: Any, random: Any) -> None:
         found = cuda.score_resize(cupy.asarray(pixels), size, "bt709", False, rotation=rotation)
         wanted = reference.score_resize(pixels, size, "bt709", False, rotation)
         same(cupy.asnumpy(found), wanted, f"turned {rotation}")
+
+
+def _prove_layout(cupy: Any, random: Any) -> None:
+    from bestshot_kernels.layout_descriptor import cuda, reference
+
+    pixels = random.integers(0, 256, (3, 181, 321, 3), np.uint8)
+    found = cuda.describe(cupy.asnumpy(cuda.cell_sums(cupy.asarray(pixels))), 181, 321)
+    same(found, reference.layout_descriptor(pixels), "descriptor", within=1e-6)

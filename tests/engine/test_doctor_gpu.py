@@ -77,7 +77,7 @@ def no_driver():
 
 def test_without_a_gpu_nothing_is_asked_for_and_the_machine_is_healthy(look):
     checks = look(packages={"onnxruntime": "1.32.0"}, **no_driver())
-    for name in ("gpu", "NVDEC", "NVENC", "DALI", "CuPy", "NVRTC", "TensorRT", "TensorRT-RTX", "NVML"):
+    for name in ("backend gpu", "gpu", "NVDEC", "NVENC", "DALI", "CuPy", "NVRTC", "TensorRT", "TensorRT-RTX", "NVML"):
         assert checks[name].ok is False
         assert checks[name].hint.startswith("not needed")
     assert checks["ONNX Runtime"].ok
@@ -90,7 +90,7 @@ def test_an_l4_is_told_in_full(look):
     assert checks["NVDEC"].value == "NVIDIA L4: 4 engines: h264 8-bit, hevc 8/10-bit + 4:4:4 8-bit, av1 8-bit"
     assert checks["NVENC"].value.endswith("NVIDIA L4: 2 engines (h264, hevc, av1)")
     assert all(checks[name].ok for name in ("gpu", "NVDEC", "NVENC", "DALI", "CuPy", "NVRTC", "TensorRT", "NVML"))
-    assert "lacks" not in checks["backend gpu"].value
+    assert checks["backend gpu"].ok
 
 
 def test_an_h100_is_said_to_have_no_encoder_and_no_av1_and_needs_neither(look):
@@ -188,7 +188,8 @@ def test_what_is_missing_comes_with_its_pip_line(look):
         assert (checks[name].ok, checks[name].hint) == (False, 'pip install "bestshot-trt[gpu]"')
     assert checks["TensorRT"].hint.startswith('pip install "bestshot-trt[tensorrt]" --extra-index-url https://')
     assert checks["TensorRT-RTX"].hint == 'pip install "bestshot-trt[rtx]"'
-    assert checks["backend gpu"].value.endswith("lacks DALI, CuPy, NVRTC")
+    assert checks["ONNX Runtime"].hint.endswith('then pip install "onnxruntime-gpu[cuda,cudnn]<1.27"')
+    assert checks["backend gpu"].value == "cannot be used: DALI, CuPy, NVRTC"
 
 
 def test_two_builds_of_one_module_are_a_fault(look):

@@ -166,9 +166,12 @@ def _encoders(found: Survey) -> Iterator[Check]:
 
 
 def _backend_gpu(checks: list[Check], found: Survey) -> Check:
+    """Whether ``--backend gpu`` has what it needs, by the checks of its parts."""
     missing = ", ".join(check.name for check in checks if check.name in _GPU_NEEDS and not check.ok)
-    machine = f"this machine lacks {missing}" if missing else "this machine has what it will need"
-    return Check("backend gpu", None, f"not in this version: it decodes and measures on the CPU; {machine}")
+    if not missing:
+        return Check("backend gpu", True, "everything it needs is here")
+    hint = f"see {missing}" if found.usable else "not needed: the CPU does everything"
+    return Check("backend gpu", False, f"cannot be used: {missing}", hint)
 
 
 def _engines(found: Survey) -> Check:

@@ -162,7 +162,9 @@ def _onnx_runtime(found: Survey) -> Check:
         return Check(
             "ONNX Runtime", False, f"{value}: {obstacle}", f"pip uninstall onnxruntime-gpu, then {_onnx_pip(found)}"
         )
-    return Check("ONNX Runtime", True, f"{value} ({'CUDA and CPU' if gpu else 'CPU only'})")
+    swap = f"for CLIP on the GPU without TensorRT: pip uninstall onnxruntime, then {_onnx_pip(found)}"
+    hint = swap if found.usable and not gpu else ""
+    return Check("ONNX Runtime", True, f"{value} ({'CUDA and CPU' if gpu else 'CPU only'})", hint)
 
 
 def _onnx_cuda(version: str) -> int:

@@ -16,7 +16,7 @@ GPU_PRECISION = "fp16"
 """What ``auto`` means for engines."""
 MADE = ("fp32", "fp16", "bf16")
 """Precisions that every model has graphs in, or can have."""
-_ORT_PIP = "pip uninstall onnxruntime && pip install onnxruntime-gpu"
+_ORT_PIP = "onnxruntime-gpu instead of onnxruntime; bestshot-trt doctor says which build fits"
 
 
 def check_runtime(config: AnalyzeConfig) -> None:

@@ -104,8 +104,8 @@ class OnnxEmbedder:
         if device == "cuda" and not on_gpu:
             # Its libraries are loaded only now, and what is missing of them it tells nobody.
             raise BackendUnavailable(
-                "ONNX Runtime's CUDA provider does not start: pip install onnxruntime-gpu[cuda,cudnn], "
-                "and check the driver with nvidia-smi; or use --backend cpu"
+                "ONNX Runtime's CUDA provider does not start: it wants onnxruntime-gpu[cuda,cudnn], in the build that "
+                "bestshot-trt doctor names, and a driver that nvidia-smi likes; or use --backend cpu"
             )
         self.batch_size = GPU_BATCH if on_gpu else CPU_BATCH
 
