@@ -52,7 +52,8 @@ class ClipMaker:
 
 def digest(frame: av.VideoFrame) -> str:
     """A hash of the visible pixels of every plane, without the padding of its lines."""
-    total = hashlib.sha1(frame.format.name.encode(), usedforsecurity=False)
+    # Range is a tag, which segments carry another of: yuvj420p is yuv420p.
+    total = hashlib.sha1(frame.format.name.replace("yuvj", "yuv").encode(), usedforsecurity=False)
     packed = len(frame.planes) == 1 and len(frame.format.components) > 1
     for plane, component in zip(frame.planes, frame.format.components, strict=False):
         bits = frame.format.padded_bits_per_pixel if packed else component.bits

@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 
 from bestshot_trt import gpu as gpu_module
-from bestshot_trt.cards import Survey
+from bestshot_trt.cards import Card, Format, Survey
 from bestshot_trt.config import AnalyzeConfig
-from bestshot_trt.decode import PyAVDecoder, probe
+from bestshot_trt.decode import PyAVDecoder, _segments, probe
 from bestshot_trt.decode._dali import DaliDecoder
 from bestshot_trt.decode._dali_graph import Graph
 from bestshot_trt.decode._dali_takes import why_not
 from bestshot_trt.decode._segments import NotForSegments, Segmenter
-from bestshot_trt.errors import BackendUnavailable
+from bestshot_trt.errors import BackendUnavailable, ConfigError
 from bestshot_trt.frames import DecodeReport, ModelView
 
 SOFT = "-vf gblur=sigma=3,hue=s=0.4"
@@ -228,3 +228,68 @@ def test_without_dali_it_says_what_to_install(gpu, monkeypatch):
         DaliDecoder(gpu, "cpu")
     with pytest.raises(ValueError, match="'tpu'"):
         DaliDecoder(gpu, "tpu")
+
+
+def test_a_decoder_that_goes_by_the_streams_own_range_is_found_out(decoder, clip, monkeypatch):
+    # As if DALI did not see the new tag.
+    monkeypatch.setattr(_segments, "FULL_RANGE", {})
+    assert assert_same_samples(decoder, probe(clip(*CLIPS["vp9 BT.709"], size="160x90"))).notes == []
+
+
+def test_pictures_that_are_not_libavcodecs_are_not_used(decoder, clip, monkeypatch):
+    finish = Graph.finish
+    monkeypatch.setattr(Graph, "finish", lambda self: [upside_down(pictures) for pictures in finish(self)])
+    report = assert_same_samples(decoder, probe(clip(*CLIPS["vp9"], size="160x90")))
+    assert len(report.notes) == 1
+    assert report.notes[0].startswith("decoded on the CPU: DALI's first picture is not libavcodec's: luma differs by ")
+
+
+def upside_down(pictures):
+    pictures.host[...] = pictures.host[:, ::-1].copy()
+    return pictures
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({}, None),
+        ({"width": 8192}, "decodes h264 up to 4096x4096, and this is 8192x64"),
+        ({"codec": "vp9"}, "GPU 0 (NVIDIA L4) decodes no vp9 of 8 bits"),
+        ({"codec": "hevc", "pix_fmt": "yuv420p10le"}, "decodes no hevc of 10 bits"),
+        ({"codec": "mjpeg"}, None),
+    ],
+)
+def test_what_this_card_does_not_decode_is_known_from_its_driver(gpu, clip, change, reason):
+    h264 = Format(codec="h264", chroma="4:2:0", bits=8, engines=4, largest=(4096, 4096))
+    card = Card(name="L4", uuid="GPU-1", decodes=(h264, dataclasses.replace(h264, codec="hevc")))
+    info = dataclasses.replace(probe(clip("-c:v libx264 -g 25", ".mp4")), **change)
+    found = why_not(info, "gpu", dataclasses.replace(gpu, card=card))
+    assert found is None if reason is None else reason in found
+
+
+def test_as_many_at_a_time_as_the_card_has_decoders(gpu, monkeypatch):
+    card = Card(name="NVIDIA H100 PCIe", uuid="GPU-1", ordinal=0)
+    monkeypatch.setattr(gpu_module, "survey", lambda: Survey(cards=(card,)))
+    assert gpu_module.open_gpu().decoders == 7
+    monkeypatch.setenv("BESTSHOT_NVDECS", "3")
+    assert gpu_module.open_gpu().decoders == 3
+    monkeypatch.setenv("BESTSHOT_NVDECS", "many")
+    with pytest.raises(ConfigError, match="BESTSHOT_NVDECS is 'many'; it must be a number of decoders, 1 to 64"):
+        _ = gpu_module.open_gpu().decoders
+
+
+def test_no_card_and_a_driver_that_fails_are_said(gpu_on_cpu, monkeypatch):
+    monkeypatch.setattr(gpu_module, "survey", Survey)
+    with pytest.raises(BackendUnavailable, match="no GPU 3: CUDA sees 1; look at CUDA_VISIBLE_DEVICES"):
+        gpu_module.open_gpu(3)
+    runtime = gpu_on_cpu.cuda.runtime
+
+    def fail():
+        raise runtime.CUDARuntimeError(35, "cudaErrorInsufficientDriver")
+
+    runtime.getDeviceCount = fail
+    with pytest.raises(BackendUnavailable, match="no GPU that works: cudaErrorInsufficientDriver"):
+        gpu_module.open_gpu()
+    monkeypatch.setitem(sys.modules, "cupy", None)
+    with pytest.raises(BackendUnavailable, match="CuPy: "):
+        gpu_module.open_gpu()

@@ -10,7 +10,7 @@ import av
 import pytest
 
 from bestshot_trt import plan
-from bestshot_trt.decode import _steady, _vp9, probe
+from bestshot_trt.decode import _segments, _steady, _vp9, probe
 from bestshot_trt.decode._segments import Limits, NotForSegments, Segmenter
 from bestshot_trt.frames import DecodeReport
 
@@ -262,3 +262,20 @@ def test_segments_of_real_footage_hold_its_samples(clips, recording):
         assert len(pictures) == segment.pictures
         samples |= {k: (w.pts, pictures[w.ordinal]) for w in segment.wanted for k in w.samples}
     assert samples == clips.sample(info, 3.0).samples
+
+
+@pytest.mark.parametrize("name", ["h264 closed groups, B-pyramid", "hevc in MPEG-TS", "vp9"])
+def test_segments_of_limited_range_are_tagged_as_of_full_range(clip, name):
+    segments, _, _ = cut(probe(clip(*STRUCTURES[name])), 3.0)
+    for segment in segments:
+        assert segment.full_range
+        with av.open(io.BytesIO(segment.data)) as container:
+            assert {frame.color_range for frame in container.decode(video=0)} == {2}
+
+
+def test_where_packets_cannot_be_tagged_they_stay_as_they_are(clip, monkeypatch):
+    monkeypatch.setitem(_segments.FULL_RANGE, "h264", "vp9_metadata=color_range=pc")
+    segments, _, _ = cut(probe(clip(*STRUCTURES["h264 no B-frames"])), 3.0)
+    assert not any(segment.full_range for segment in segments)
+    with av.open(io.BytesIO(segments[0].data)) as container:
+        assert next(container.decode(video=0)).color_range != 2

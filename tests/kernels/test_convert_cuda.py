@@ -187,20 +187,27 @@ def test_on_a_gpu_it_is_the_same(gpu_or_skip, rotation):
     assert_within_one_code(toned, ycbcr.turned(reference.tone_map(wide, "pq"), rotation))
 
 
+FULL_601 = ycbcr.Made("bt601", True)
+
+
+@pytest.mark.parametrize("full_range", [False, True], ids=["limited", "full"])
 @pytest.mark.parametrize("matrix", ["bt601", "bt709", "bt2020"])
-def test_rgb_by_another_matrix_is_as_its_own_would_have_made_it(matrix):
-    # Moderate colours, so that neither matrix cuts anything off.
+def test_rgb_made_in_another_way_is_as_its_own_would_have_made_it(matrix, full_range):
+    # Moderate colours, so that nothing is cut off.
     codes = (noise(2, 20, 30) // 4 + 96).astype(np.uint8)
-    found = ycbcr.recode(ycbcr.to_rgb(codes, "bt601", True), "bt601", matrix)
+    should_be = ycbcr.Made(matrix, full_range)
+    found = ycbcr.recode(ycbcr.to_rgb(codes, *FULL_601), FULL_601, should_be)
     # Rounded twice.
-    assert np.abs(found.astype(int) - ycbcr.to_rgb(codes, matrix, True)).max() <= 2
+    assert np.abs(found.astype(int) - ycbcr.to_rgb(codes, *should_be)).max() <= 2
     greys = np.broadcast_to(np.arange(256, dtype=np.uint8)[None, :, None, None], (1, 256, 1, 3))
-    np.testing.assert_array_equal(ycbcr.recode(greys, "bt601", matrix), greys)
+    recoded = ycbcr.recode(greys, FULL_601, should_be)
+    assert (recoded == recoded[..., :1]).all()
+    assert full_range == bool((recoded == greys).all())
 
 
 @each_order
 @each_rotation
 def test_recoding_on_the_device_is_the_references(on_cpu, rotation, reverse):
-    pictures = noise(2, 33, 71)
-    found = cuda.queue_recode(pictures, "bt601", "bt709", rotation, on_cpu("convert", reverse=reverse))
-    np.testing.assert_array_equal(found, ycbcr.turned(ycbcr.recode(pictures, "bt601", "bt709"), rotation))
+    pictures, should_be = noise(2, 33, 71), ycbcr.Made("bt709", False)
+    found = cuda.queue_recode(pictures, FULL_601, should_be, rotation, on_cpu("convert", reverse=reverse))
+    np.testing.assert_array_equal(found, ycbcr.turned(ycbcr.recode(pictures, FULL_601, should_be), rotation))

@@ -110,13 +110,27 @@ def test_turning_comes_before_scaling(rotation):
     np.testing.assert_array_equal(found, score_resize(np.ascontiguousarray(turned), size, "bt709", False))
 
 
+def test_rgb_made_as_of_full_range_loses_less():
+    # Luma below black, which as of limited range is 0 like black; the filter sees it beside brighter pixels.
+    luma, chroma = smooth(40, 60)
+    luma = np.where(luma > 120, 60, 2).astype(np.uint8)
+    codes = np.stack([luma, *chroma.repeat(2, axis=1).repeat(2, axis=2)], axis=-1)
+    expected = swscale(luma, chroma, (30, 20), "bt601", False)
+    off = []
+    for made in (False, True):
+        found = score_resize(ycbcr.to_rgb(codes[None], "bt601", made), (30, 20), "bt601", False, made_full_range=made)
+        off.append(np.abs(found[0].astype(int) - expected).mean())
+    assert off[1] < 0.2
+    assert off[0] > 1
+
+
 @pytest.fixture(scope="module")
 def resized(on_cpu, shim):
     """``resized(pictures, size, matrix, full_range, rotation, ...)``: what surrounds the pictures must not matter."""
 
     def run(pictures, size, matrix="bt709", full_range=False, rotation=0, fill=0, shift=0, **how):
         runner = on_cpu("score_resize", **how)
-        arguments = (size, matrix, full_range, rotation)
+        arguments = (size, matrix, full_range, rotation, full_range)
         return cuda.queue_resize(shim.guarded(pictures, fill, shift), *arguments, runner)
 
     return run
@@ -127,7 +141,7 @@ def resized(on_cpu, shim):
 def test_the_kernels_give_the_references_pictures(resized, sides, reverse):
     (height, width), size = sides
     pictures = noise(2, height, width)
-    expected = reference.score_resize(pictures, size, "bt709", False, 0)
+    expected = reference.score_resize(pictures, size, "bt709", False, 0, False)
     np.testing.assert_array_equal(resized(pictures, size, reverse=reverse), expected)
 
 
@@ -149,12 +163,14 @@ def test_any_picture_any_order(resized, shape, size, matrix, full_range, rotatio
     found = resized(
         pictures, size, matrix, full_range, rotation, fill, shift, reverse=reverse, multiprocessors=processors
     )
-    np.testing.assert_array_equal(found, reference.score_resize(pictures, size, matrix, full_range, rotation))
+    np.testing.assert_array_equal(
+        found, reference.score_resize(pictures, size, matrix, full_range, rotation, full_range)
+    )
 
 
 def test_rows_too_long_for_shared_memory(resized):
     pictures = noise(1, 2, 16500)
-    expected = reference.score_resize(pictures, (800, 2), "bt601", True, 0)
+    expected = reference.score_resize(pictures, (800, 2), "bt601", True, 0, True)
     np.testing.assert_array_equal(resized(pictures, (800, 2), "bt601", True), expected)
 
 
@@ -176,5 +192,5 @@ def test_settings_out_of_bounds_are_named(change, words):
 def test_on_a_gpu(gpu_or_skip):
     pictures = noise(3, 181, 321)
     found = cuda.score_resize(gpu_or_skip.asarray(pictures), (160, 90), "bt709", False, rotation=90)
-    expected = reference.score_resize(pictures, (160, 90), "bt709", False, 90)
+    expected = reference.score_resize(pictures, (160, 90), "bt709", False, 90, False)
     np.testing.assert_array_equal(gpu_or_skip.asnumpy(found), expected)

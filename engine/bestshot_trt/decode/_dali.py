@@ -28,6 +28,7 @@ from ._open import open_container, stream_of
 from ._picture import ModelPicture, ScorePicture
 from ._pyav import PyAVDecoder, finish, stretches
 from ._segments import Limits, NotForSegments, Segment, Segmenter, Wanted
+from ._witness import made_full_range
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
@@ -151,6 +152,8 @@ class _Take:
         self._score = ScorePicture(info, size)
         self._model = ModelPicture(info, view) if view else None
         self._errors = 0
+        self._full_range: bool | None = None
+        self._tagged = False
         self.lost: list[int] = []
         """Samples that nothing could decode."""
 
@@ -190,9 +193,20 @@ class _Take:
                 self._try_alone(segment, graph, found)
         for segment in batch:
             if id(segment) in found:
-                yield Decoded(segment.wanted, found.pop(id(segment)))
+                pictures = found.pop(id(segment))
+                yield Decoded(segment.wanted, pictures, self._made_full_range(segment, pictures, segmenter))
             else:
                 yield self._rescue(segment, segmenter)
+
+    def _made_full_range(self, segment: Segment, pictures: Any, segmenter: Segmenter) -> bool:
+        """Found out once; a take whose segments could not all be tagged alike is an error of the tag's filter."""
+        if self._full_range is None:
+            with self._gpu.working():
+                self._full_range = made_full_range(self._info, segment, pictures, segmenter.primer)
+            self._tagged = segment.full_range
+        elif segment.full_range != self._tagged:
+            raise NotForSegments("packets whose colour range cannot be tagged anew")
+        return self._full_range
 
     def _try_alone(self, segment: Segment, graph: Graph, found: dict[int, Any]) -> None:
         """Decode one segment that was in a batch that failed, unless the card itself is gone."""

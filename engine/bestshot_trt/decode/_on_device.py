@@ -30,6 +30,8 @@ class Decoded:
     wanted: list[Wanted]
     full: Any = None
     """uint8 RGB (n, h, w, 3) on the card, as DALI made it: full size, not yet upright."""
+    full_range: bool = False
+    """Whether it was made as of full range."""
     pixels: npt.NDArray[np.uint8] | None = None
     """Where PyAV decoded: score pictures (n, h, w, 3) on the host,"""
     views: npt.NDArray[np.uint8] | None = None
@@ -100,13 +102,15 @@ class OnDevice:
             return self._gpu.upload(decoded.pixels[part]), views
         from bestshot_kernels.clip_resize.cuda import clip_resize
         from bestshot_kernels.convert.cuda import recode
+        from bestshot_kernels.convert.ycbcr import Made
         from bestshot_kernels.score_resize.cuda import score_resize
 
         full, color, turn = decoded.full[part], self._info.color, self._info.rotation
-        pixels = score_resize(full, self._size, color.matrix, color.full_range, rotation=turn)
+        made = decoded.full_range
+        pixels = score_resize(full, self._size, color.matrix, color.full_range, rotation=turn, made_full_range=made)
         if self._view is None:
             return pixels, None
-        upright = recode(full, MADE_WITH, color.matrix, rotation=turn)
+        upright = recode(full, Made(MADE_WITH, made), Made(color.matrix, color.full_range), rotation=turn)
         width, height = self._info.display_size
         return pixels, clip_resize(upright, self._view.size, self._view.framing, display=(height, width))
 

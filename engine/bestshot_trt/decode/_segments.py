@@ -36,6 +36,14 @@ _TICK = Fraction(1, 25)
 """Between two pictures in a segment. Its times only name pictures; an even step spares decoders the odd ones."""
 SEGMENT_CODECS = ("h264", "hevc", "vp9", "mjpeg")
 
+FULL_RANGE = {
+    "h264": "h264_metadata=video_full_range_flag=1",
+    "hevc": "hevc_metadata=video_full_range_flag=1",
+    "vp9": "vp9_metadata=color_range=pc",
+}
+"""Filters of libavcodec that change a stream's tag and nothing else. DALI makes 8-bit RGB by it; as of full range next
+to nothing of a picture of limited range is cut off at 0 and 255, and its codes can be won back."""
+
 Parser = H264Parser | HevcParser | IntraParser | Vp9Parser
 
 
@@ -80,6 +88,8 @@ class Segment:
     """Whether the container says that a packet came broken."""
     packets: list[VideoPacket]
     """Every packet of the same stretch, for a decoder that takes packets."""
+    full_range: bool
+    """How ``data`` is tagged: as of full range wherever that could be done, whatever the take is."""
 
 
 @dataclass(slots=True)
@@ -122,6 +132,7 @@ class Segmenter:
         self._last_pts: int | None = None
         self._has_parameters = False
         self._steady = Steady(info)
+        self._mark = FULL_RANGE.get(info.codec) if not info.color.full_range else None
         self.primer: VideoPacket | None = None
         """The stream's first packet: it names the encoder, whose bugs libavcodec allows for."""
 
@@ -211,7 +222,7 @@ class Segmenter:
             return
         fed = [packet for group in groups for packet, is_fed in zip(group.payloads, group.feed, strict=True) if is_fed]
         order = display_order(fed)
-        data = remux(stream, fed, order)
+        data = self._remuxed(stream, fed, order)
         self._report.packets_fed += len(fed)
         packets = [packet for group in groups for packet in group.payloads]
         wanted = [Wanted(order[pts], pts, samples[pts]) for pts in sorted(samples)]
@@ -225,7 +236,16 @@ class Segmenter:
                 decoded=len(part) * _picture_bytes(self._info),
                 is_damaged=any(packet.is_corrupt for packet in fed),
                 packets=packets,
+                full_range=self._info.color.full_range or self._mark is not None,
             )
+
+    def _remuxed(self, stream: VideoStream, packets: list[VideoPacket], order: dict[int, int]) -> bytes:
+        if self._mark is not None:
+            try:
+                return remux(stream, packets, order, self._mark)
+            except NotForSegments:
+                self._mark = None
+        return remux(stream, packets, order)
 
 
 def why_not_segments(info: VideoInfo) -> str | None:
@@ -264,8 +284,10 @@ def display_order(packets: list[VideoPacket]) -> dict[int, int]:
     return order
 
 
-def remux(stream: VideoStream, packets: list[VideoPacket], order: dict[int, int]) -> bytes:
+def remux(stream: VideoStream, packets: list[VideoPacket], order: dict[int, int], filter_: str | None = None) -> bytes:
     """A file of these packets, in decode order, whose times are evenly spaced from 0 in display order.
+
+    ``filter_`` is one of libavcodec's for bitstreams, with its options, through which they go.
 
     Only the first packet is marked as a keyframe: what could be skipped is not in here, and DALI, which
     seeks where it sees another keyframe ahead, has no cause to.
@@ -274,6 +296,7 @@ def remux(stream: VideoStream, packets: list[VideoPacket], order: dict[int, int]
         NotForSegments: libavformat does not take them.
     """
     import av
+    from av.bitstream import BitStreamFilterContext
 
     # No picture may be shown before it is decoded.
     delay = max(place - order[packet.pts] for place, packet in enumerate(packets) if packet.pts is not None)
@@ -281,9 +304,11 @@ def remux(stream: VideoStream, packets: list[VideoPacket], order: dict[int, int]
     try:
         with av.open(file, "w", format=_CONTAINER) as container:
             target = container.add_stream_from_template(stream)
+            context = BitStreamFilterContext(filter_, stream, target) if filter_ else None
             for place, packet in enumerate(packets):
                 assert packet.pts is not None
-                copy = av.Packet(bytes(packet))
+                (data,) = [packet] if context is None else context.filter(av.Packet(bytes(packet)))
+                copy = av.Packet(bytes(data))
                 copy.stream = target
                 copy.time_base = _TICK
                 copy.pts, copy.dts, copy.duration = order[packet.pts] + delay, place, 1

@@ -54,9 +54,9 @@ def queue_rgb(
     return _queue(codes, "convert_hdr_8", rotation, (int(transfer == "hlg"), hdr), runner)
 
 
-def queue_recode(rgb: Any, made_with: str, matrix: str, rotation: int, runner: Runner) -> Any:
+def queue_recode(rgb: Any, was: ycbcr.Made, should_be: ycbcr.Made, rotation: int, runner: Runner) -> Any:
     """`recode` of contiguous pictures on the runner's device."""
-    weights = runner.upload(ycbcr.recode_weights(made_with, matrix))
+    weights = runner.upload(ycbcr.recode_weights(was, should_be))
     return _queue(rgb, "convert_sdr", rotation, (weights,), runner)
 
 
@@ -110,15 +110,15 @@ def to_rgb(
     return queue_rgb(pictures, matrix, full_range, rotation, transfer, peak_nits, CupyRunner("convert"))
 
 
-def recode(rgb: Any, made_with: str, matrix: str, *, rotation: int = 0) -> Any:
-    """R'G'B' pictures that were made with one matrix, upright and as another would have made them.
+def recode(rgb: Any, was: ycbcr.Made, should_be: ycbcr.Made, *, rotation: int = 0) -> Any:
+    """R'G'B' pictures that were made of codes in one way, upright and as another would have made them.
 
     What DALI hands out was made with BT.601, whatever the stream says. Does not wait for the device.
 
     Args:
         rgb: uint8 R'G'B' of shape (n, h, w, 3), as the samples of `to_rgb`.
-        made_with: the matrix it was made with: ``bt601``, ``bt709`` or ``bt2020``.
-        matrix: the one it should have been made with.
+        was: how it was made.
+        should_be: how it should have been.
         rotation: as for `to_rgb`.
 
     Returns:
@@ -129,11 +129,11 @@ def recode(rgb: Any, made_with: str, matrix: str, *, rotation: int = 0) -> Any:
         ModuleNotFoundError: CuPy is not installed.
     """
     _check("sdr", _TRANSFERS, curves.LEAST_PEAK_NITS, rotation)
-    ycbcr.recode_weights(made_with, matrix)
+    ycbcr.recode_weights(was, should_be)
     pictures = device_pictures(rgb, np.uint8, "rgb")
-    if made_with == matrix and not rotation:
+    if was == should_be and not rotation:
         return pictures
-    return queue_recode(pictures, made_with, matrix, rotation, CupyRunner("convert"))
+    return queue_recode(pictures, was, should_be, rotation, CupyRunner("convert"))
 
 
 def tone_map(rgb16: Any, transfer: str, *, peak_nits: float = 1000.0, rotation: int = 0) -> Any:

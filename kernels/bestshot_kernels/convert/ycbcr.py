@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import numpy.typing as npt
 
@@ -41,19 +43,27 @@ def fixed_weights(matrix: str, full_range: bool) -> npt.NDArray[np.int32]:
     return np.rint(scaled).astype(np.int32)
 
 
-def recode_weights(made_with: str, matrix: str) -> npt.NDArray[np.int32]:
-    """(3, 4): 8-bit R'G'B' that was made with one matrix to that of another, in the fixed point of `fixed_weights`.
+class Made(NamedTuple):
+    """How R'G'B' is, or was, made of 8-bit codes."""
+
+    matrix: str
+    full_range: bool
+
+
+def recode_weights(was: Made, should_be: Made) -> npt.NDArray[np.int32]:
+    """(3, 4): 8-bit R'G'B' that was made in one way to what another would have made, in fixed point.
 
     It cannot bring back what was cut off at 0 and 255.
     """
-    product = to_signal(matrix, True)[:, :3] @ np.linalg.inv(to_signal(made_with, True)[:, :3])
-    offset = np.full((3, 1), 0.5)
+    before, after = to_signal(*was), to_signal(*should_be)
+    product = after[:, :3] @ np.linalg.inv(before[:, :3])
+    offset = 255 * (after[:, 3:] - product @ before[:, 3:]) + 0.5
     return np.asarray(np.rint(np.hstack([product, offset]) * (1 << FRACTION_BITS)), np.int32)
 
 
-def recode(rgb: npt.NDArray[np.uint8], made_with: str, matrix: str) -> npt.NDArray[np.uint8]:
-    """uint8 R'G'B' (n, h, w, 3) that was made with the matrix ``made_with``, as ``matrix`` would have made it."""
-    return _weighted(rgb, recode_weights(made_with, matrix))
+def recode(rgb: npt.NDArray[np.uint8], was: Made, should_be: Made) -> npt.NDArray[np.uint8]:
+    """uint8 R'G'B' (n, h, w, 3) that was made in one way, as the other would have made it."""
+    return _weighted(rgb, recode_weights(was, should_be))
 
 
 def to_rgb(codes: npt.NDArray[np.uint8], matrix: str, full_range: bool) -> npt.NDArray[np.uint8]:

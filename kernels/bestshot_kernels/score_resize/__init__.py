@@ -24,7 +24,13 @@ def check_settings(size: tuple[int, int], matrix: str, rotation: int) -> None:
 
 
 def score_resize(
-    rgb: npt.NDArray[np.uint8], size: tuple[int, int], matrix: str, full_range: bool, *, rotation: int = 0
+    rgb: npt.NDArray[np.uint8],
+    size: tuple[int, int],
+    matrix: str,
+    full_range: bool,
+    *,
+    rotation: int = 0,
+    made_full_range: bool | None = None,
 ) -> npt.NDArray[np.uint8]:
     """Make score pictures of decoded ones, as ``ffmpeg -vf scale=W:H -pix_fmt rgb24`` would of the stream itself.
 
@@ -37,8 +43,10 @@ def score_resize(
         rgb: uint8 RGB of shape (n, h, w, 3), made of 8-bit 4:2:0 with BT.601; h and w at least 1, n may be 0.
         size: (width, height) of the upright result, at least 1.
         matrix: the stream's own: ``bt601``, ``bt709`` or ``bt2020``.
-        full_range: the stream's own range, by which ``rgb`` was made.
+        full_range: the stream's own range.
         rotation: by how many degrees to turn clockwise: 0, 90, 180 or 270.
+        made_full_range: the range by which ``rgb`` was made, where that is not the stream's; as of full range, far
+            less of limited range is cut off.
 
     Returns:
         uint8 RGB of shape (n, height, width, 3), contiguous.
@@ -50,4 +58,5 @@ def score_resize(
     check_settings(size, matrix, rotation)
     from . import reference
 
-    return reference.score_resize(rgb, size, matrix, full_range, rotation)
+    made = full_range if made_full_range is None else made_full_range
+    return reference.score_resize(rgb, size, matrix, full_range, rotation, made)

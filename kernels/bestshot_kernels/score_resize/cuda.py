@@ -90,14 +90,28 @@ def queue_shown(luma: Any, chroma: Any, size: tuple[int, int], matrix: str, full
 
 
 def queue_resize(
-    pixels: Any, size: tuple[int, int], matrix: str, full_range: bool, rotation: int, runner: Runner
+    pixels: Any,
+    size: tuple[int, int],
+    matrix: str,
+    full_range: bool,
+    rotation: int,
+    made_full_range: bool,
+    runner: Runner,
 ) -> Any:
     """Score pictures of contiguous uint8 pictures (n, h, w, 3), n >= 1, on the runner's device."""
-    luma, chroma = queue_planes(pixels, full_range, rotation, runner)
+    luma, chroma = queue_planes(pixels, made_full_range, rotation, runner)
     return queue_shown(luma, chroma, size, matrix, full_range, runner)
 
 
-def score_resize(rgb: Any, size: tuple[int, int], matrix: str, full_range: bool, *, rotation: int = 0) -> Any:
+def score_resize(
+    rgb: Any,
+    size: tuple[int, int],
+    matrix: str,
+    full_range: bool,
+    *,
+    rotation: int = 0,
+    made_full_range: bool | None = None,
+) -> Any:
     """Make score pictures as the wrapper of the same name does; does not wait for the device.
 
     Takes and raises what the wrapper does, but for a CuPy array, or any object with ``__cuda_array_interface__``, on
@@ -109,4 +123,5 @@ def score_resize(rgb: Any, size: tuple[int, int], matrix: str, full_range: bool,
     runner = CupyRunner("score_resize")
     if not len(pictures):
         return runner.empty((0, size[1], size[0], 3), np.uint8)
-    return queue_resize(pictures, size, matrix, full_range, rotation, runner)
+    made = full_range if made_full_range is None else made_full_range
+    return queue_resize(pictures, size, matrix, full_range, rotation, made, runner)

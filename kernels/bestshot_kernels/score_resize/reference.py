@@ -98,9 +98,11 @@ def shown(luma: Codes, chroma: Codes, size: tuple[int, int], matrix: str, full_r
     return np.asarray(np.clip(rgb, 0, 255), np.uint8)
 
 
-def score_resize(rgb: Codes, size: tuple[int, int], matrix: str, full_range: bool, rotation: int) -> Codes:
+def score_resize(
+    rgb: Codes, size: tuple[int, int], matrix: str, full_range: bool, rotation: int, made_full_range: bool
+) -> Codes:
     """Scale uint8 RGB of shape (n, h, w, 3), as the wrapper of the same name documents."""
-    luma, chroma = planes(rgb, full_range)
+    luma, chroma = planes(rgb, made_full_range)
     luma = turned(luma[..., None], rotation)[..., 0]
     chroma = np.moveaxis(turned(np.moveaxis(chroma, 1, -1), rotation), -1, 1)
     return shown(luma, chroma, size, matrix, full_range)
