@@ -7,18 +7,17 @@ is still to be confirmed on a card.
 from __future__ import annotations
 
 import contextlib
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import BackendUnavailable, EngineMismatch, ExportError, shown
-from ..files import whole_file
+from ..errors import BackendUnavailable, EngineMismatch, shown
 from ..frames import Later
 from ._base import Embedded
+from ._compiled import CompiledKernels
 from ._engine import quiet_logger
-from .engines import Engine, engines_folder
+from .engines import Engine
 
 RING = 4
 """Batches whose results may be on their way; a further one first takes in the oldest."""
@@ -116,7 +115,7 @@ class EngineRunner:
                 "build it again on this machine with: bestshot-trt build NAME --force"
             )
         self.size, self.width = self._interface()
-        self._compiled = _CompiledKernels(self._trt, self._engine, engine.card.architecture)
+        self._compiled = CompiledKernels(self._trt, self._engine, engine.card.architecture)
         self._results = 0
         self._slots: list[_Slot] = []
         self.shrink(rows)
@@ -275,32 +274,3 @@ class EngineRunner:
         raise BackendUnavailable(
             f"{self._name}: {what}: {reason}; build it again with: bestshot-trt build NAME --force"
         )
-
-
-class _CompiledKernels:
-    """What TensorRT-RTX compiles when an engine first runs, kept between runs; nothing for TensorRT."""
-
-    def __init__(self, trt: Any, engine: Any, architecture: str) -> None:
-        self.config: Any = None
-        self._cache: Any = None
-        self._path: Path | None = None
-        if not hasattr(trt, "CudaGraphStrategy"):
-            return
-        self.config = engine.create_runtime_config()
-        self.config.cuda_graph_strategy = trt.CudaGraphStrategy.WHOLE_GRAPH_CAPTURE
-        self._path = engines_folder() / f"kernels.{architecture}.{trt.__name__}-{trt.__version__}.cache"
-        self._cache = self.config.create_runtime_cache()
-        with contextlib.suppress(OSError):
-            # What another driver or card compiled is refused, and compiled anew.
-            self._cache.deserialize(self._path.read_bytes())
-        self.config.set_runtime_cache(self._cache)
-
-    def save(self) -> None:
-        """Write what was compiled; a cache that cannot be written costs only time."""
-        if self._path is None:
-            return
-        content = bytes(self._cache.serialize())
-        with contextlib.suppress(ExportError, OSError):
-            if not self._path.exists() or self._path.stat().st_size < len(content):
-                with whole_file(self._path) as temporary:
-                    temporary.write_bytes(content)
