@@ -213,6 +213,14 @@ class ExportConfig:
         unit="Hz",
     )
     sdr: bool = False
+    stabilize: str = _setting(
+        "off",
+        "steady shaky clips: vidstab in two passes, deshake in one; kept where they measure steadier",
+        choices=("off", "vidstab", "deshake"),
+    )
+    color: str = _setting(
+        "off", "auto for a gentle correction of exposure, white balance and contrast; a FILE.cube; or off"
+    )
     audio: bool = True
     cut_lists: bool = True
     timecode: str = _setting(
@@ -225,6 +233,8 @@ class ExportConfig:
         _check(self)
         if self.container == "webm" and self.codec not in ("auto", "av1"):
             raise ConfigError(f"container webm holds no {self.codec}; choose codec av1, or container mp4, mov or mkv")
+        if self.color not in ("off", "auto") and not self.color.lower().endswith(".cube"):
+            raise ConfigError(f"color is {self.color!r}; it must be off, auto, or a table as FILE.cube")
 
 
 @dataclass(frozen=True, kw_only=True)

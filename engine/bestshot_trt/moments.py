@@ -201,6 +201,19 @@ class Measures:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Shake:
+    """How much a clip shook and shakes, in percent of the picture's short side a frame, as `export._shake.shake_of`."""
+
+    method: str
+    """``vidstab`` or ``deshake``."""
+    before: float
+    after: float
+    """What the method makes of it."""
+    kept: bool
+    """Whether the clip was stabilised: not where it was steady, or the method makes it hardly steadier."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Moment:
     """One picked moment: its peak, its clip [``start_s``, ``end_s``], its scores.
 
@@ -219,6 +232,10 @@ class Moment:
     measures: Measures
     clip: str | None
     """File name relative to the document, or None before export."""
+    shake: Shake | None = None
+    """None where nothing was to be stabilised, or no shake could be measured."""
+    color: str | None = None
+    """What was done to the clip's colours, in words."""
 
     def __post_init__(self) -> None:
         if self.rank < 1:

@@ -196,6 +196,7 @@ def export(
         document = _read_moments(Path(document))
     beside = origin.parent if origin else Path()
     target = Path(folder or (beside if origin else results.default_folder(Path(document.source.path))))
+    results.check_look(config.export)
     results.check_spans(document, shown(origin or "moments"))
     info = results.open_source(document, beside)
     names = results.export_names(target, origin)
@@ -250,6 +251,7 @@ def run(
     """
     config, path = config or Config(), Path(path)
     target = Path(folder or results.default_folder(path))
+    results.check_look(config.export)
     info = probe(path)
     with results.opened(target, *results.run_names(target, path), source=path, overwrite=overwrite):
         track = _analyze(info, config, progress)

@@ -243,6 +243,17 @@ def open_source(document: MomentsDocument, beside: Path) -> VideoInfo:
     raise InputError(f"{shown(path)}: no such file; put the take back there, or beside {MOMENTS_JSON}")
 
 
+def check_look(config: ExportConfig) -> None:
+    """Refuse settings of how clips look that cannot be followed, before any long work.
+
+    Raises:
+        ConfigError: the table of colours is missing or malformed.
+    """
+    from .export import check_look as check
+
+    check(config)
+
+
 def check_spans(document: MomentsDocument, name: str) -> None:
     """Refuse moments, perhaps edited by hand, that cannot all be cut; ``name`` begins the message.
 
@@ -293,7 +304,7 @@ def export_moments(
         name = f"{CLIPS}/{moments.clip_name(moment.rank, moment.start_s, f'.{config.container}', digits)}"
         result = write_clip(info, moment.start_s, moment.end_s, folder / name, config)
         notes += [note for note in result.notes if note not in notes]
-        named.append(dataclasses.replace(moment, clip=name))
+        named.append(dataclasses.replace(moment, clip=name, shake=result.shake, color=result.color))
         entries.append(sheet_entry(info, moment, standing.get(moment.rank, {}), alike.get(moment.rank, ())))
         done += moment.end_s - moment.start_s
     progress("export", done, total)

@@ -78,6 +78,8 @@ def run(
     height: o.Height = None,
     clip_fps: o.ClipFps = None,
     sdr: o.Sdr = None,
+    stabilize: o.Stabilize = None,
+    color: o.Color = None,
     audio: o.Audio = None,
     cut_lists: o.CutLists = None,
     timecode: o.Timecode = None,
@@ -99,7 +101,19 @@ def run(
             analyze=_analysis(fps, score_height, model, precision, framing, backend),
             pick=_pick(prompt, avoid, weights, normalize, window, min_gap, top, diversity, pre, post, clip_length),
             export=_export(
-                encoder, codec, quality, effort, container, height, clip_fps, sdr, audio, cut_lists, timecode
+                encoder,
+                codec,
+                quality,
+                effort,
+                container,
+                height,
+                clip_fps,
+                sdr,
+                stabilize,
+                color,
+                audio,
+                cut_lists,
+                timecode,
             ),
         )
         from .. import pipeline, results
@@ -218,6 +232,8 @@ def export(
     height: o.Height = None,
     fps: o.ExportFps = None,
     sdr: o.Sdr = None,
+    stabilize: o.Stabilize = None,
+    color: o.Color = None,
     audio: o.Audio = None,
     cut_lists: o.CutLists = None,
     timecode: o.Timecode = None,
@@ -233,7 +249,21 @@ def export(
         settings = _settings(
             preset,
             config,
-            export=_export(encoder, codec, quality, effort, container, height, fps, sdr, audio, cut_lists, timecode),
+            export=_export(
+                encoder,
+                codec,
+                quality,
+                effort,
+                container,
+                height,
+                fps,
+                sdr,
+                stabilize,
+                color,
+                audio,
+                cut_lists,
+                timecode,
+            ),
         )
         from .. import pipeline
         from .progress import Meter

@@ -98,6 +98,8 @@ def batch(
     height: o.Height = None,
     clip_fps: o.ClipFps = None,
     sdr: o.Sdr = None,
+    stabilize: o.Stabilize = None,
+    color: o.Color = None,
     audio: o.Audio = None,
     cut_lists: o.CutLists = None,
     timecode: o.Timecode = None,
@@ -121,7 +123,19 @@ def batch(
             analyze=given.analysis(fps, score_height, model, precision, framing, backend),
             pick=given.pick(prompt, avoid, weights, normalize, window, min_gap, top, diversity, pre, post, clip_length),
             export=given.export(
-                encoder, codec, quality, effort, container, height, clip_fps, sdr, audio, cut_lists, timecode
+                encoder,
+                codec,
+                quality,
+                effort,
+                container,
+                height,
+                clip_fps,
+                sdr,
+                stabilize,
+                color,
+                audio,
+                cut_lists,
+                timecode,
             ),
         )
         options: dict[str, Any] = {"workers": workers, "stall": stall, "recycle": recycle, "memory": memory}
@@ -130,8 +144,10 @@ def batch(
             max_failures=max_failures,
             retry_failed=retry_failed,
         )
+        from .. import results
         from ..batch import inputs, supervisor
 
+        results.check_look(settings.export)
         files = inputs.expand(footage, without=output, stdin=sys.stdin)
         devices = supervisor.devices_of(settings)
         chosen = _with_workers(chosen, supervisor.default_workers(devices), len(files))

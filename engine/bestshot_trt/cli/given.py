@@ -62,6 +62,8 @@ def export(
     height: int | None,
     fps: float | None,
     sdr: bool | None,
+    stabilize: str | None,
+    color: str | None,
     audio: bool | None,
     cut_lists: bool | None,
     timecode: str | None,

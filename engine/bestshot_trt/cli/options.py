@@ -125,6 +125,8 @@ Sdr = Annotated[
         rich_help_panel=CLIPS,
     ),
 ]
+Stabilize = Annotated[str | None, _of(ExportConfig, "stabilize", "--stabilize", panel=CLIPS)]
+Color = Annotated[str | None, _of(ExportConfig, "color", "--color", panel=CLIPS)]
 Audio = Annotated[
     bool | None,
     typer.Option(

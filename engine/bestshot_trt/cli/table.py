@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from ..clock import clock
 from ..errors import shown
 from ..missing import NO_GPU
-from ..moments import MomentsDocument
+from ..moments import MomentsDocument, Shake
 from ..track import Track, TrackMeta
 from .exits import put, say
 
@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from ..demo import Finding
     from ..doctor import Check
 
-_COLUMNS = ("rank", "peak", "from", "to", "score", "sharp", "exposure", "aesthetic", "prompt", "clip")
+_COLUMNS = ("rank", "peak", "from", "to", "score", "sharp", "exposure", "aesthetic", "prompt", "shake", "clip")
+_OPTIONAL = ("prompt", "shake")
+"""Columns that are left out where they would be empty."""
 
 
 def print_moments(document: MomentsDocument, *, as_json: bool) -> None:
@@ -39,14 +41,21 @@ def print_moments(document: MomentsDocument, *, as_json: bool) -> None:
             f"{moment.measures.exposure_penalty:.3f}",
             f"{moment.measures.aesthetic:.2f}",
             "" if moment.measures.prompt_similarity is None else f"{moment.measures.prompt_similarity:.3f}",
+            _shake(moment.shake),
             moment.clip or "",
         )
         for moment in document.moments
     ]
-    table = [_COLUMNS, *rows]
-    if all(moment.measures.prompt_similarity is None for moment in document.moments):
-        table = [row[:-2] + row[-1:] for row in table]
+    empty = [n for n, name in enumerate(_COLUMNS) if name in _OPTIONAL and not any(row[n] for row in rows)]
+    table = [[cell for n, cell in enumerate(row) if n not in empty] for row in (_COLUMNS, *rows)]
     _put_lines(aligned(table))
+
+
+def _shake(shake: Shake | None) -> str:
+    """Before and after, in percent of the short side a frame; one number where the clip was left as it was."""
+    if shake is None:
+        return ""
+    return f"{shake.before:.2f} to {shake.after:.2f}" if shake.kept else f"{shake.before:.2f}"
 
 
 def aligned(table: Sequence[Sequence[str]]) -> list[str]:

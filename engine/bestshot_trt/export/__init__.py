@@ -2,6 +2,7 @@
 
 from ._audio import channels_of
 from ._ffmpeg import prove_encoder
+from ._looks import check_look
 from .clips import ClipResult, write_clip
 from .contact_sheet import SheetEntry, write_contact_sheet
 from .cutlists import CUT_LISTS, write_cut_lists
@@ -14,6 +15,7 @@ __all__ = [
     "SheetEntry",
     "Thumbnail",
     "channels_of",
+    "check_look",
     "prove_encoder",
     "write_clip",
     "write_contact_sheet",

@@ -89,9 +89,9 @@ def clip_command(
     return [*command, "-y", f"file:{output.absolute()}"]
 
 
-def pass_command(filters: str) -> list[str]:
-    """Raw pictures in NUT on standard input through ``filters``, and nothing else: a filter's look ahead."""
-    return [*_pictures_in(), "-vf", filters, "-fps_mode", "passthrough", "-f", "null", os.devnull]
+def pass_command(filters: str, output: Sequence[str]) -> list[str]:
+    """Raw pictures in NUT on standard input through ``filters`` to ``output``: a filter's look ahead."""
+    return [*_pictures_in(), "-vf", filters, "-fps_mode", "passthrough", *output]
 
 
 def _pictures_in() -> list[str]:

@@ -23,7 +23,7 @@ _PRIMARIES_KEPT = frozenset({1, 4, 5, 6, 7, 8, 9, 10, 11, 12, 22})
 _TRANSFERS_KEPT = frozenset({1, *range(4, 19)})
 _UNSPECIFIED = 2
 _TRANSFER_CODES = {"pq": 16, "hlg": 18}
-_BT709 = 1
+BT709 = 1
 _BT2020 = 9
 
 _TURNS = {0: "", 90: "transpose=clock", 180: "hflip,vflip", 270: "transpose=cclock"}
@@ -79,7 +79,7 @@ def source_tags(info: VideoInfo, frame: VideoFrame) -> ColorTags:
     primaries = int(frame.color_primaries)
     transfer = _TRANSFER_CODES.get(color.transfer, int(frame.color_trc))
     return ColorTags(
-        matrix=int(frame.colorspace) if known else _MATRIX_CODES.get(color.matrix, _BT709),
+        matrix=int(frame.colorspace) if known else _MATRIX_CODES.get(color.matrix, BT709),
         primaries=primaries if primaries in _PRIMARIES_KEPT else _BT2020 if color.is_hdr else _UNSPECIFIED,
         transfer=transfer if transfer in _TRANSFERS_KEPT else _UNSPECIFIED,
         full_range=color.full_range,
@@ -153,22 +153,35 @@ def _sized(info: VideoInfo, target: Target) -> list[str]:
 def _to_420(pix_fmt: str, tags: ColorTags, interlaced: bool, target: Target) -> list[str]:
     if pix_fmt == _PLANAR[target.deep] and not tags.full_range:
         return []
-    matrix = tags.matrix or (_BT2020 if target.hdr else _BT709)
+    matrix = tags.matrix or (_BT2020 if target.hdr else BT709)
     scale = f"scale=out_color_matrix={matrix}:out_range=tv:flags={_SCALE_FLAGS}"
     return [scale + (":interl=1" if interlaced else ""), f"format={_PLANAR[target.deep]}"]
 
 
 def _to_sdr(target: Target) -> list[str]:
     """PQ or HLG to BT.709 SDR, by the table of `_tone.write_cube` in ffmpeg's working folder."""
-    tagged = f"setparams=colorspace=gbr:color_primaries={_BT709}:color_trc={_BT709}:range=pc"
+    tagged = f"setparams=colorspace=gbr:color_primaries={BT709}:color_trc={BT709}:range=pc"
     return [
         f"scale=flags={_SCALE_FLAGS}",
         "format=gbrp16le",
         f"lut3d=file={TONE_TABLE}:interp=tetrahedral",
         tagged,
-        f"scale=out_color_matrix={_BT709}:out_range=tv:flags={_SCALE_FLAGS}",
+        f"scale=out_color_matrix={BT709}:out_range=tv:flags={_SCALE_FLAGS}",
         f"format={_PLANAR[target.deep]}",
     ]
+
+
+def in_rgb(matrix: int, interlaced: bool, step: str) -> tuple[str, ...]:
+    """``step`` on full-range RGB of 16 bits, between two exact conversions of limited-range 4:2:0 of 8 bits."""
+    rows = ":interl=1" if interlaced else ""
+    return (
+        f"scale=flags={_SCALE_FLAGS}{rows}",
+        "format=gbrp16le",
+        step,
+        "setparams=colorspace=gbr:range=pc",
+        f"scale=out_color_matrix={matrix}:out_range=tv:flags={_SCALE_FLAGS}{rows}",
+        f"format={_PLANAR[False]}",
+    )
 
 
 def _turned_aspect(info: VideoInfo) -> Fraction:

@@ -8,12 +8,10 @@ import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..frames import VideoInfo
-from ._ffmpeg import pass_command, running
-from ._filters import Fields, Target, clip_filters, keeps_fields, source_tags
+from ._filters import BT709, Fields, Target, clip_filters, keeps_fields, source_tags
 from ._raw import carrier_format, write_nut
 from ._span import Span
 
@@ -72,6 +70,13 @@ class SourcePictures:
         """Ticks of margin before the clip: fewer where the take begins."""
         return min(max(self.span.start, 0), round(self.margin * self.span.timescale))
 
+    @property
+    def picture_matrix(self) -> int:
+        """The colour matrix (H.273) of what `chain` gives."""
+        if self.info.color.is_hdr and not self.target.hdr:
+            return BT709
+        return source_tags(self.shown_info, self.first).matrix or BT709
+
     def chain(self, look: tuple[str, ...] = ()) -> str:
         """The ``-vf`` chain from these raw pictures through ``look``, margin included; see `clip_filters`."""
         tags = source_tags(self.shown_info, self.first)
@@ -81,7 +86,8 @@ class SourcePictures:
         """`chain`, and the margin left out again."""
         if not self.margin:
             return self.chain(look)
-        inside = f"select=gte(pts\\,{self.lead})*lt(pts\\,{self.lead + self.span.ticks})"
+        # NUT settles on a time base of its own; ticks are whole in it, but not what it counts in.
+        inside = f"settb=1/{self.span.timescale},select=gte(pts\\,{self.lead})*lt(pts\\,{self.lead + self.span.ticks})"
         return f"{self.chain(look)},{inside},setpts=PTS-{self.lead}"
 
     def timed(self) -> Timed:
@@ -102,17 +108,6 @@ class SourcePictures:
         pictures = fed.counting(self.timed())
         feed(child, pictures, fed, self.pix_fmt, self.span.timescale, self.rate or self.info.frame_rate)
         return fed
-
-    def run_pass(self, look: tuple[str, ...], folder: Path, target: Path) -> None:
-        """Run the pictures, margin included, through `chain` with ``look`` and drop what comes out.
-
-        ``folder`` is ffmpeg's working folder; errors name ``target``.
-
-        Raises:
-            DecodeError, ExportError: as in the encode.
-        """
-        with running(pass_command(self.chain(look)), target, folder=folder) as child:
-            self.feed(child)
 
 
 @dataclass(kw_only=True)

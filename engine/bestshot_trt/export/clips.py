@@ -13,11 +13,12 @@ from ..config import ExportConfig
 from ..errors import ExportError, InputError, shown
 from ..files import whole_file
 from ..frames import VideoInfo
+from ..moments import Shake
 from ._audio import Sound, fade_ends, write_pcm
 from ._ffmpeg import PcmInput, clip_command, running
 from ._filters import TONE_TABLE, Target
 from ._hdr import mastering_of
-from ._looks import look_of, margin_of, needs_progressive
+from ._looks import Look, look_of, margin_of, needs_progressive
 from ._source import Fed, SourcePictures
 from ._span import Span, exact_rate
 from ._tone import write_cube
@@ -39,6 +40,9 @@ class ClipResult:
     encoder: str
     """What encoded it, and why it was not NVENC where that was welcome; ``copy`` where nothing did."""
     notes: tuple[str, ...]
+    shake: Shake | None = None
+    color: str | None = None
+    """As in `moments.Moment`."""
 
     @property
     def duration(self) -> float:
@@ -106,6 +110,8 @@ def _written(
         audio=pcm is not None,
         encoder=encoder.told(),
         notes=(*made.told, *sound.notes),
+        shake=made.look.shake,
+        color=made.look.color,
     )
 
 
@@ -133,6 +139,7 @@ def rewound(file: IO[bytes], sound: Sound) -> PcmInput | None:
 class _Encoded:
     fed: Fed
     told: tuple[str, ...]
+    look: Look
 
 
 def _encode(
@@ -162,7 +169,7 @@ def _encode(
         with running(command, path, inherited=inherited, folder=folder) as child:
             fed = source.feed(child)
     check(output, fed.count, path)
-    return _Encoded(fed=fed, told=(*picture_notes(source, encoder, fed, config), *look.notes))
+    return _Encoded(fed=fed, told=(*picture_notes(source, encoder, fed, config), *look.notes), look=look)
 
 
 def prepare(source: SourcePictures, folder: Path) -> None:
@@ -209,7 +216,7 @@ def picture_notes(source: SourcePictures, encoder: Encoder, fed: Fed, config: Ex
     if source.keeps_fields and source.fields is not None:
         notes.append(f"stays interlaced, {'top' if source.fields.top_first else 'bottom'} field first")
     elif source.fields is not None:
-        notes.append("deinterlaced, since it is turned, scaled, tone-mapped, or in a codec without fields")
+        notes.append("deinterlaced, since it is turned, scaled, stabilised, tone-mapped, or in a codec without fields")
     if fed.converted:
         notes.append("the picture size or format changes within the clip; all of it has the first one's")
     return notes
