@@ -145,6 +145,8 @@ class DecodeReport:
     lost: list[LostStretch] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     """Reasons, in words, for anything done another way than usual."""
+    damaged: bool = False
+    """Whether anything was lost or wrong so far; told while decoding runs, ahead of what was handed out."""
 
 
 def score_size(display: tuple[int, int], score_height: int) -> tuple[int, int]:

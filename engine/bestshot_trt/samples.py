@@ -167,6 +167,11 @@ class Samples:
     def __len__(self) -> int:
         return len(self._times)
 
+    @property
+    def settled(self) -> bool:
+        """Whether all that was added has gone to the embedder, so that another collector may go on from here."""
+        return not self._waiting
+
     def add(self, batch: Measured) -> None:
         """Take in a batch; its pictures are embedded once enough of them wait."""
         self._times.extend(batch.times)

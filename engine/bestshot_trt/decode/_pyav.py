@@ -9,6 +9,7 @@ whole, in a decoder of its own. Only what is missing after that is reported as l
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from ._batch import Pictures
 from ._feeder import Feeder
 from ._open import open_container, packets_of, stream_of
 from ._probe import frame_pts, is_plausible
+from ._section import WHOLE, Section, overlap
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -54,6 +56,16 @@ class PyAVDecoder:
 
     name = "pyav"
 
+    def __init__(self, within: range = WHOLE) -> None:
+        self._within = within
+
+    def between(self, within: range) -> PyAVDecoder:
+        """A decoder that gives only the samples whose indices are in ``within``, the same as in a whole pass.
+
+        Where it ends before the take does, the report's duration is that of what was seen.
+        """
+        return PyAVDecoder(within)
+
     def batches(
         self, info: VideoInfo, config: AnalyzeConfig, report: DecodeReport, view: ModelView | None = None
     ) -> Iterator[FrameBatch]:
@@ -68,12 +80,13 @@ class PyAVDecoder:
         grid = SampleGrid(config.fps, info.time_base, info.start_pts)
         pictures = Pictures(info, size, view)
         unusable: list[int] = []
-        with contextlib.closing(prefetch(sampled_frames(info, grid, report), PREFETCH_FRAMES)) as frames:
+        with contextlib.closing(prefetch(sampled_frames(info, grid, report, self._within), PREFETCH_FRAMES)) as frames:
             for sampled in frames:
                 try:
                     pictures.convert(sampled.frame)
                 except DecodeError:
                     unusable.extend(sampled.samples)
+                    report.damaged = True
                     continue
                 for index in sampled.samples:
                     if pictures.add(grid.time(index), sampled.pts):
@@ -83,8 +96,8 @@ class PyAVDecoder:
         report.lost.extend(stretches(unusable, grid, report.duration))
 
 
-def sampled_frames(info: VideoInfo, grid: SampleGrid, report: DecodeReport) -> Iterator[Sampled]:
-    """The decoded picture of every sample, in order, bit-identical to a full decode.
+def sampled_frames(info: VideoInfo, grid: SampleGrid, report: DecodeReport, within: range = WHOLE) -> Iterator[Sampled]:
+    """The decoded picture of every sample in ``within``, in order, bit-identical to a full decode.
 
     Raises:
         InputError: the file is gone or changed beyond reading.
@@ -100,9 +113,9 @@ def sampled_frames(info: VideoInfo, grid: SampleGrid, report: DecodeReport) -> I
         context.thread_type = "AUTO"
         context.thread_count = 0
         if parser is None or not parser.frames_only:
-            yield from _Unplanned(info, grid, report).run(container, stream)
+            yield from _Unplanned(info, grid, report, within).run(container, stream)
         else:
-            yield from _Planned(info, grid, report, parser).run(container, stream)
+            yield from _Planned(info, grid, report, parser, within).run(container, stream)
 
 
 def demuxed(
@@ -123,8 +136,9 @@ def demuxed(
 class _Planned:
     """Streams whose packets tell which picture is on screen when: H.264, HEVC, intra-only codecs."""
 
-    def __init__(self, info: VideoInfo, grid: SampleGrid, report: DecodeReport, parser: Parser) -> None:
+    def __init__(self, info: VideoInfo, grid: SampleGrid, report: DecodeReport, parser: Parser, within: range) -> None:
         self._info, self._grid, self._report, self._parser = info, grid, report, parser
+        self._section: Section[Packet[VideoStream]] = Section(within)
         self._waiting: deque[tuple[int, Group[Packet[VideoStream]]]] = deque()
         self._rescuer = _Rescuer(info)
         self._lost: list[int] = []
@@ -136,13 +150,28 @@ class _Planned:
             for packet in demuxed(container, stream, self._info, self._report):
                 self._rescuer.note(packet)
                 for group in planner.push(self._describe(packet), packet):
-                    yield from self._decode(feeder, group)
-            for group in planner.flush():
-                yield from self._decode(feeder, group)
+                    yield from self._needed(feeder, group)
+                if self._section.complete:
+                    break
+            else:
+                for group in planner.flush():
+                    yield from self._needed(feeder, group)
             yield from self._collect(feeder.feed(None))
             while self._waiting:
                 yield from self._rescue()
-        finish(self._report, self._info, self._grid, planner.end_pts, self._lost, feeder.errors)
+        info = dataclasses.replace(self._info, duration_claim=None) if self._section.complete else self._info
+        finish(self._report, info, self._grid, planner.end_pts, self._lost, feeder.errors)
+
+    def _needed(self, feeder: Feeder, group: Group[Packet[VideoStream]]) -> Iterator[Sampled]:
+        if self._section.complete:
+            return
+        was_begun = self._section.begun
+        groups = self._section.push(group)
+        if self._section.begun and not was_begun and self._section.skipped:
+            self._rescuer.prime(feeder)
+        for needed in groups:
+            yield from self._decode(feeder, needed)
+        self._report.damaged |= bool(feeder.errors or self._lost)
 
     def _describe(self, packet: Packet[VideoStream]) -> PacketInfo:
         kind = self._parser.classify(bytes(packet))
@@ -224,9 +253,14 @@ class _Rescuer:
             context = stream_of(self._container, self._info.stream_index).codec_context
             context.thread_type = "AUTO"
             self._feeder = Feeder(context)
-            self._feeder.feed(self._primer)
+            self.prime(self._feeder)
         self._feeder.reset()
         return self._feeder
+
+    def prime(self, feeder: Feeder) -> None:
+        """Let a decoder that begins amid the take see its first packet, and forget the picture."""
+        feeder.feed(self._primer)
+        feeder.reset()
 
     def close(self) -> None:
         """Release the second decoder."""
@@ -239,8 +273,8 @@ class _Rescuer:
 class _Unplanned:
     """Every packet is decoded, and the decoded pictures tell the times."""
 
-    def __init__(self, info: VideoInfo, grid: SampleGrid, report: DecodeReport) -> None:
-        self._info, self._grid, self._report = info, grid, report
+    def __init__(self, info: VideoInfo, grid: SampleGrid, report: DecodeReport, within: range) -> None:
+        self._info, self._grid, self._report, self._within = info, grid, report, within
         self._end = info.start_pts
         self._packet_end = info.start_pts
         self._last = info.start_pts
@@ -252,12 +286,19 @@ class _Unplanned:
         following = 0
         for samples, pts, frame in sample_pictures(self._pictures(feeder, container, stream), self._grid):
             following = samples.stop
+            self._report.damaged |= frame is None or bool(feeder.errors)
+            wanted = overlap(samples, self._within)
             if frame is None:
-                lost.extend(samples)
-            else:
-                yield Sampled(samples, pts, frame)
+                lost.extend(wanted)
+            elif wanted:
+                yield Sampled(wanted, pts, frame)
+            if following >= self._within.stop:
+                info = dataclasses.replace(self._info, duration_claim=None)
+                finish(self._report, info, self._grid, max(self._end, self._packet_end), lost, feeder.errors)
+                return
         # Packets at the end that gave no picture, nor an error.
-        lost.extend(range(following, self._grid.count_before(max(self._end, self._packet_end))))
+        missing = range(following, self._grid.count_before(max(self._end, self._packet_end)))
+        lost.extend(overlap(missing, self._within))
         finish(self._report, self._info, self._grid, max(self._end, self._packet_end), lost, feeder.errors)
 
     def _pictures(
@@ -303,6 +344,7 @@ def stretches(lost: list[int], grid: SampleGrid, duration: Fraction) -> Iterator
 
 def finish(report: DecodeReport, info: VideoInfo, grid: SampleGrid, end_pts: int, lost: list[int], errors: int) -> None:
     """Enter what is known at the end of the take: its duration, and which stretches were lost."""
+    report.damaged |= bool(lost or errors)
     report.duration = grid.media_time(end_pts)
     report.lost.extend(stretches(lost, grid, report.duration))
     if errors:
