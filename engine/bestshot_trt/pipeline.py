@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from .frames import DecodeReport, VideoInfo
 from .moments import PROGRAM, Decode, Machine, Moment, MomentsDocument, Source, Video
 from .prefetch import prefetch
 from .progress import Progress, silent
-from .samples import Samples, measured
+from .samples import Measured, Samples, measured
 from .source import fingerprint
 from .track import Track, TrackMeta, open_track, write_track
 
@@ -42,22 +43,42 @@ def analyze(path: str | Path, config: Config | None = None, progress: Progress =
 
 
 def _analyze(info: VideoInfo, config: Config, progress: Progress) -> Track:
-    backend = open_backend(config.analyze, progress, lambda size, framing: [footage(info, size, framing, progress)])
+    backend = backend_for(info, config.analyze, progress)
     prompts.check(config.pick, backend.embedder.clip_model, backend.model_note)
     report = DecodeReport(notes=list(backend.notes))
     samples = Samples(backend)
-    pictures = backend.decoder.batches(info, config.analyze, report, backend.embedder.view)
-    with contextlib.closing(prefetch(measured(backend, pictures), BATCHES_AHEAD)) as batches:
+    with contextlib.closing(measurements(info, config.analyze, backend, report)) as batches:
         for batch in batches:
             samples.add(batch)
             progress("analyze", float(batch.times[-1]), info.duration_claim)
     if not len(samples):
-        raise DecodeError(f"{shown(info.path)}: none of its pictures can be decoded; the file is damaged")
-    track = samples.track(_meta(info, config.analyze, backend, report))
+        raise no_pictures(info)
+    track = samples.track(meta_of(info, config.analyze, backend, report))
     return rescore(prompts.apply(track, config.pick, progress), config)
 
 
-def _meta(info: VideoInfo, config: AnalyzeConfig, backend: Backend, report: DecodeReport) -> TrackMeta:
+def backend_for(info: VideoInfo, config: AnalyzeConfig, progress: Progress) -> Backend:
+    """The backend that analyses this take.
+
+    Raises:
+        BackendUnavailable, ModelUnavailable: what ``config`` names is not to be had here.
+    """
+    return open_backend(config, progress, lambda size, framing: [footage(info, size, framing, progress)])
+
+
+def measurements(info: VideoInfo, config: AnalyzeConfig, backend: Backend, report: DecodeReport) -> Generator[Measured]:
+    """What the backend's decoder gives of the take, measured ahead on a thread; close it to stop that."""
+    pictures = backend.decoder.batches(info, config, report, backend.embedder.view)
+    return prefetch(measured(backend, pictures), BATCHES_AHEAD)
+
+
+def no_pictures(info: VideoInfo) -> DecodeError:
+    """The error of a take of which nothing was sampled."""
+    return DecodeError(f"{shown(info.path)}: none of its pictures can be decoded; the file is damaged")
+
+
+def meta_of(info: VideoInfo, config: AnalyzeConfig, backend: Backend, report: DecodeReport) -> TrackMeta:
+    """Where the take's track comes from, not yet prompted."""
     path = info.path.absolute()
     return TrackMeta(
         created_by=PROGRAM,

@@ -29,10 +29,38 @@ class TakeTask:
     """Where they are made; on the same disk."""
     track: Path
     """Where its analysis is kept until the results are in place."""
+    parts: Path
+    """Where finished stretches of its analysis are kept."""
     known: Path | None
     """A track with this very analysis, if there is one."""
     receipt: str
     """Text of `RECEIPT`, which says what the results are for."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LengthTask:
+    """Ask how long a take claims to be."""
+
+    path: Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class RangeTask:
+    """Ask for the analysis of one stretch of a take."""
+
+    path: Path
+    config: Config
+    parts: Path
+    within: range
+    """Indices of its samples."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Length:
+    """The answer to `LengthTask`."""
+
+    seconds: float
+    """0 where the take does not say, or has a decoder that cannot begin amid it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +100,7 @@ class Failed:
     disk_full: bool = False
 
 
-Answer = Ready | Moved | Done | Failed
+Answer = Ready | Length | Moved | Done | Failed
 
 RECEIPT = "batch.json"
 """In each take's folder: which content and settings its results are for."""

@@ -55,6 +55,10 @@ class Layout:
         """A finished analysis whose results are not in place yet."""
         return self.state / "tracks" / f"{_short(content)}-{key}.parquet"
 
+    def parts(self, content: str, key: str) -> Path:
+        """Finished stretches of an analysis that is not finished."""
+        return self.state / "parts" / f"{_short(content)}-{key}"
+
 
 @dataclass
 class Job:

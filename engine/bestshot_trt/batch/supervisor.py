@@ -167,6 +167,7 @@ class Supervisor:
             target=self.layout.target(job.name),
             staging=self.layout.staging(self.journal.owner) / str(worker.number),
             track=self.layout.track(job.content, job.keys.analyze),
+            parts=self.layout.parts(job.content, job.keys.analyze),
             known=job.known,
             receipt=plan.receipt_text(job.content, job.keys, self._model_name),
         )

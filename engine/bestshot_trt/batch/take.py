@@ -13,12 +13,12 @@ from pathlib import Path
 import numpy as np
 
 from .. import pipeline, prompts, results
-from ..config import Config
 from ..decode import probe
 from ..errors import ExportError, InputError, shown
 from ..files import write_text
 from ..progress import Progress
 from ..track import Track, read_track, write_track
+from . import segments
 from .messages import RECEIPT, Done, TakeTask
 
 _AT_FDCWD = -100
@@ -62,8 +62,9 @@ def _analysed(task: TakeTask, progress: Progress) -> Track:
                 # The take may have moved since.
                 source = dataclasses.replace(track.meta.source, path=str(task.path.absolute()))
                 return dataclasses.replace(track, meta=dataclasses.replace(track.meta, source=source))
-    track = pipeline.analyze(task.path, Config(analyze=task.config.analyze), progress)
+    track = segments.whole(task.path, task.config.analyze, task.parts, progress)
     write_track(track, task.track)
+    shutil.rmtree(task.parts, ignore_errors=True)
     return track
 
 

@@ -16,7 +16,7 @@ import time
 from multiprocessing.connection import Connection
 from typing import Any
 
-from .messages import Answer, Done, Failed, Moved, Prepare, Ready, TakeTask
+from .messages import Answer, Done, Failed, Length, LengthTask, Moved, Prepare, RangeTask, Ready, TakeTask
 
 _PR_SET_PDEATHSIG = 1
 _TELL_EVERY_S = 0.3
@@ -63,7 +63,7 @@ def main(descriptor: int) -> None:
         line.send(_answer(line.task(), line))
 
 
-def _answer(task: Any, line: _Line) -> Ready | Done | Failed:
+def _answer(task: Any, line: _Line) -> Ready | Length | Done | Failed:
     try:
         if isinstance(task, Prepare):
             return _prepare(task, line)
@@ -71,6 +71,14 @@ def _answer(task: Any, line: _Line) -> Ready | Done | Failed:
             from .take import deliver
 
             return deliver(task, line.progress)
+        if isinstance(task, RangeTask):
+            from .segments import analyse
+
+            return analyse(task, line.progress)
+        if isinstance(task, LengthTask):
+            from ..decode import probe
+
+            return Length(seconds=probe(task.path).duration_claim or 0.0)
         raise TypeError(f"no such task: {type(task).__name__}")
     except MemoryError:
         return Failed(kind="MemoryError", reason="it ran out of memory")

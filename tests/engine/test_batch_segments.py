@@ -1,0 +1,127 @@
+"""An analysis in stretches, broken off and gone on with, joins to the track that one pass gives."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bestshot_trt import pipeline
+from bestshot_trt.batch import segments
+from bestshot_trt.batch.messages import RangeTask
+from bestshot_trt.config import AnalyzeConfig, Config
+from bestshot_trt.progress import silent
+from bestshot_trt.track import COLUMNS, Track
+
+FPS = 8.0
+
+
+def assert_same(found: Track, whole: Track) -> None:
+    for name in COLUMNS.values():
+        assert np.asarray(getattr(found, name)).tobytes() == np.asarray(getattr(whole, name)).tobytes(), name
+    assert found.meta == whole.meta
+
+
+@pytest.fixture(params=["none", "clip model"])
+def config(request: pytest.FixtureRequest, tiny_model: Any) -> AnalyzeConfig:
+    return AnalyzeConfig(fps=FPS, model="none" if request.param == "none" else str(tiny_model.path))
+
+
+@pytest.fixture
+def take(clip: Any) -> Path:
+    return clip("-c:v libx264 -preset veryfast -bf 3 -g 25", seconds=9)  # type: ignore[no-any-return]
+
+
+@pytest.fixture
+def damaged(take: Path, tmp_path: Path) -> Path:
+    data = bytearray(take.read_bytes())
+    middle = data.index(b"mdat") + (len(data) - data.index(b"mdat")) // 2
+    data[middle : middle + 600] = bytes(600)
+    (tmp_path / "damaged.mp4").write_bytes(data)
+    return tmp_path / "damaged.mp4"
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 7])
+def test_ranges_join_to_one_pass(take: Path, config: AnalyzeConfig, tmp_path: Path, count: int) -> None:
+    whole = pipeline.analyze(take, Config(analyze=config))
+    # Each begins where a batch of the embedder does, as the supervisor cuts them.
+    edges = [len(whole) * part // count // 8 * 8 for part in range(count)] + [segments.END]
+    for start, stop in reversed(list(itertools.pairwise(edges))):
+        task = RangeTask(path=take, config=Config(analyze=config), parts=tmp_path / "parts", within=range(start, stop))
+        segments.analyse(task, silent)
+    assert segments.missing(tmp_path / "parts", range(segments.END)) == []
+    assert_same(segments.whole(take, config, tmp_path / "parts", silent), whole)
+
+
+class _Killed(Exception):
+    pass
+
+
+def test_what_was_broken_off_goes_on_from_its_last_part(
+    take: Path, config: AnalyzeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(segments, "SEGMENT_S", 1.0)
+    whole = pipeline.analyze(take, Config(analyze=config))
+    begun = []
+    for limit in (3.6, 6.1, 99.0):
+
+        def progress(stage: str, done: float, total: float | None, unit: str = "s", limit: float = limit) -> None:
+            begun.append(done)
+            if done > limit:
+                raise _Killed
+
+        begun.clear()
+        try:
+            found = segments.whole(take, config, tmp_path / "parts", progress)
+        except _Killed:
+            continue
+    # Of what had been done, less than one segment was done again.
+    assert begun[0] >= 5.0
+    assert_same(found, whole)
+
+
+def test_ranges_beyond_the_end_do_no_harm(take: Path, config: AnalyzeConfig, tmp_path: Path) -> None:
+    whole = pipeline.analyze(take, Config(analyze=config))
+    for start, stop in ((0, 64), (64, 96), (96, 128), (128, segments.END)):
+        task = RangeTask(path=take, config=Config(analyze=config), parts=tmp_path, within=range(start, stop))
+        segments.analyse(task, silent)
+    assert_same(segments.whole(take, config, tmp_path, silent), whole)
+
+
+def test_a_damaged_take_comes_out_as_in_one_pass(
+    damaged: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = AnalyzeConfig(fps=FPS, model="none")
+    whole = pipeline.analyze(damaged, Config(analyze=config))
+    assert whole.meta.decode.notes
+    monkeypatch.setattr(segments, "SEGMENT_S", 1.0)
+    task = RangeTask(path=damaged, config=Config(analyze=config), parts=tmp_path / "parts", within=range(24, 48))
+    segments.analyse(task, silent)
+    assert_same(segments.whole(damaged, config, tmp_path / "parts", silent), whole)
+
+
+def test_parts_of_another_decoder_are_not_asked_for(
+    take: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A decoder that cannot begin amid a take analyses it in one pass."""
+    config = AnalyzeConfig(fps=FPS, model="none")
+    whole = pipeline.analyze(take, Config(analyze=config))
+
+    class Other:
+        name = "other"
+
+        def __init__(self, decoder: Any) -> None:
+            self.batches = decoder.batches
+
+    opened = pipeline.open_backend
+
+    def other(*arguments: Any) -> Any:
+        backend = opened(*arguments)
+        return dataclasses.replace(backend, decoder=Other(backend.decoder))
+
+    monkeypatch.setattr(pipeline, "open_backend", other)
+    assert_same(segments.whole(take, config, tmp_path / "parts", silent), whole)
