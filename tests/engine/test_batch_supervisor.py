@@ -106,6 +106,24 @@ def test_the_same_content_is_worked_on_once(batch: Any) -> None:
     assert (given, tally.done, tally.duplicates) == (["a.mp4 auto"], 1, 1)
 
 
+def test_a_long_take_is_shared_by_workers_that_would_be_idle(batch: Any) -> None:
+    tally, given = batch("long.mp4", "short.mp4").run(workers=6)
+    assert (tally.done, tally.failures) == (2, [])
+    # 600 s at 3 a second in three stretches, at multiples of 64; then the whole, which joins them.
+    stretches = [f"long.mp4 {start}" for start in (0, 576, 1152)]
+    assert sorted(given) == sorted([*stretches, "long.mp4 auto", "short.mp4 auto"])
+    assert all(given.index(stretch) < given.index("long.mp4 auto") for stretch in stretches)
+
+
+def test_a_stretch_whose_worker_crashes_costs_the_take_no_attempt(batch: Any) -> None:
+    made = batch("longcrash.mp4")
+    tally, given = made.run(workers=3)
+    assert sorted(given) == sorted(
+        [*(f"longcrash.mp4 {start}" for start in (0, 576, 1152)), *["longcrash.mp4 auto"] * 2]
+    )
+    assert "SIGSEGV" in reasons(tally)["longcrash.mp4"]
+
+
 def test_a_full_disk_pauses_and_resumes_without_costing_an_attempt(batch: Any) -> None:
     made = batch("a.mp4", "full.mp4")
     tally, given = made.run()

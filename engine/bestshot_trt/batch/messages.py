@@ -7,6 +7,9 @@ from pathlib import Path
 
 from ..config import Config
 
+END = 1 << 62
+"""Where a stretch ends that goes on to the end of its take."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Prepare:

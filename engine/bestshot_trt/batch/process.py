@@ -52,9 +52,7 @@ class Worker:
             )
         theirs.close()
         self.connection = ours
-        if cores:
-            with contextlib.suppress(OSError, AttributeError):
-                os.sched_setaffinity(self._process.pid, cores)
+        self.use(cores)
 
     @property
     def pid(self) -> int:
@@ -65,6 +63,12 @@ class Worker:
     def idle(self) -> bool:
         """Whether it waits for a task."""
         return self.doing is None
+
+    def use(self, cores: Sequence[int]) -> None:
+        """Run on these cores from the next task on, with as many threads; none: as it is."""
+        if cores:
+            with contextlib.suppress(OSError, AttributeError):
+                os.sched_setaffinity(self._process.pid, cores)
 
     def give(self, task: Any, doing: Any) -> None:
         """Send a task; ``doing`` is what it is about. A worker that is gone shows that at `receive`."""

@@ -26,12 +26,10 @@ from ..frames import DecodeReport, VideoInfo
 from ..progress import Progress
 from ..samples import Samples
 from ..track import COLUMNS, Track, TrackMeta, read_track, write_track
-from .messages import Done, RangeTask
+from .messages import END, Done, RangeTask
 
 SEGMENT_S = 300.0
 """Seconds of footage in a part: so much is lost when a worker is killed."""
-END = 1 << 62
-"""Where a stretch ends that goes on to the end of the take."""
 _DAMAGED = "damaged"
 """Lies among parts that only the pass that made them can go on from."""
 _NAME = re.compile(r"(\d{12})-(\d{12}|end)\.parquet", re.ASCII)

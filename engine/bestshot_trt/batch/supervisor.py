@@ -19,8 +19,9 @@ from ..files import check_folder
 from . import plan
 from .inputs import Footage
 from .journal import BEAT_S, Journal
-from .messages import Done, Failed, Moved, Prepare, Ready, TakeTask
+from .messages import Answer, Done, Failed, Length, LengthTask, Moved, Prepare, RangeTask, Ready, TakeTask
 from .process import COMMAND, Worker
+from .splitting import Splitter, Stretch
 from .worklist import Tally, Tell, Worklist
 
 _TICK_S = 0.25
@@ -57,6 +58,8 @@ class Supervisor:
         self.journal = Journal(self.layout.journal, self._say_full)
         self.tally = Tally(len(footage))
         self.workers: dict[int, Worker] = {}
+        pieces = self._count // max(1, len(footage))
+        self._splitter = Splitter(pieces, config.analyze.fps)
         self._beat_at = self._look_at = 0.0
         self._paused = False
 
@@ -114,19 +117,23 @@ class Supervisor:
         return self.layout.state / "log" / f"worker-{number}.txt"
 
     def _spawn(self, number: int) -> Worker:
-        cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
-        share = cores[number % len(cores) :: self._count] if cores else []
         device = self._devices[number % len(self._devices)]
-        worker = Worker(number, self._log(number), device=device, cores=share, command=self._command)
+        cores = self._cores(number)
+        worker = Worker(number, self._log(number), device=device, cores=cores, command=self._command)
         self.workers[number] = worker
         return worker
+
+    def _cores(self, number: int, *, alone: bool = False) -> list[int]:
+        """A worker's share of the cores; all of them where it works ``alone``."""
+        cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+        return cores if alone or not cores else cores[number % len(cores) :: self._count]
 
     def _step(self) -> bool:
         """One turn: give out work, hear what the workers say, look after them. False when all is done."""
         self._beat()
         self._assign()
         busy = [worker for worker in self.workers.values() if not worker.idle]
-        if not busy and (self.tally.stopped or not self._list):
+        if not busy and (self.tally.stopped or not (self._list or self._splitter)):
             return False
         ready = wait([worker.connection for worker in busy], _TICK_S)
         if not busy:
@@ -151,10 +158,27 @@ class Supervisor:
                 continue
             if self._paused and not self._has_room():
                 return
-            job = self._list.next()
+            stretch = self._splitter.next()
+            job = stretch.job if stretch else self._list.next()
             if job is None:
                 return
-            self._give(worker or self._spawn(number), job)
+            worker = worker or self._spawn(number)
+            if stretch is None and self._splitter.wants(job):
+                stretch = Stretch(job, None)
+            if stretch is not None:
+                self._give_stretch(worker, stretch)
+            else:
+                self._give(worker, job)
+
+    def _give_stretch(self, worker: Worker, stretch: Stretch) -> None:
+        path, job = stretch.footage.path, stretch.job
+        if stretch.within is None:
+            worker.give(LengthTask(path=path), stretch)
+            return
+        parts = self.layout.parts(job.content, job.keys.analyze)
+        worker.use(self._cores(worker.number))
+        worker.give(RangeTask(path=path, config=self._config, parts=parts, within=stretch.within), stretch)
+        self._tell("given", path=path, worker=worker.number, stages="analyze a part")
 
     def _give(self, worker: Worker, job: plan.Job) -> None:
         config = self._config
@@ -172,6 +196,7 @@ class Supervisor:
             receipt=plan.receipt_text(job.content, job.keys, self._model_name),
         )
         self.journal.note(job.content, str(job.footage.path), "started", job.stages)
+        worker.use(self._cores(worker.number, alone=self.tally.files == 1))
         worker.give(task, job)
         self._tell("given", path=job.footage.path, worker=worker.number, stages=job.stages)
 
@@ -185,10 +210,26 @@ class Supervisor:
             self._watch(worker)
             return
         job, worker.doing = worker.doing, None
-        if isinstance(answer, Done):
+        if isinstance(job, Stretch):
+            self._over(job, answer)
+        elif isinstance(answer, Done):
             self._finished(worker, job, answer)
         elif isinstance(answer, Failed):
             self._failed(worker, job, answer)
+
+    def _over(self, stretch: Stretch, answer: Answer | None) -> None:
+        """A stretch is settled; what it did not do is done with the rest of its take."""
+        if isinstance(answer, Failed) and answer.disk_full:
+            self._splitter.put_back(stretch)
+            self._wait_for_room()
+        elif isinstance(answer, Length) and self._splitter.learn(stretch, answer.seconds):
+            return
+        elif self._splitter.settle(stretch):
+            self._list.put_back(stretch.job, first=True)
+
+    def _wait_for_room(self) -> None:
+        self._look_at = time.monotonic() + _LOOK_AGAIN_S
+        self._say_full()
 
     def _finished(self, worker: Worker, job: plan.Job, answer: Done) -> None:
         seconds = time.monotonic() - worker.started
@@ -211,8 +252,7 @@ class Supervisor:
         path = job.footage.path
         if answer.disk_full:
             self._list.put_back(job, first=True)
-            self._look_at = time.monotonic() + _LOOK_AGAIN_S
-            self._say_full()
+            self._wait_for_room()
         elif answer.kind in _BATCH_WIDE:
             self.tally.stopped = answer.reason
             self._list.put_back(job)
@@ -232,7 +272,11 @@ class Supervisor:
     def _lost(self, worker: Worker, reason: str) -> None:
         job = worker.doing
         self._drop(worker)
-        self._retry(job, reason)
+        if isinstance(job, Stretch):
+            self._tell("retry", path=job.footage.path, reason=reason)
+            self._over(job, None)
+        else:
+            self._retry(job, reason)
 
     def _watch(self, worker: Worker) -> None:
         """End a worker whose work does not move on, or that takes too much memory."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json as jsonlib
 import sys
 from pathlib import Path
@@ -150,7 +151,7 @@ def batch(
         results.check_look(settings.export)
         files = inputs.expand(footage, without=output, stdin=sys.stdin)
         devices = supervisor.devices_of(settings)
-        chosen = _with_workers(chosen, supervisor.default_workers(devices), len(files))
+        chosen = dataclasses.replace(chosen, workers=chosen.workers or supervisor.default_workers(devices))
         if dry_run:
             _dry_run(files, output, settings, chosen)
             return
@@ -161,12 +162,6 @@ def batch(
             view.watch(boss)
             tally = boss.run()
         _finish(output, tally, quiet=quiet)
-
-
-def _with_workers(chosen: BatchConfig, default: int, files: int) -> BatchConfig:
-    import dataclasses
-
-    return dataclasses.replace(chosen, workers=min(chosen.workers or default, max(1, files)))
 
 
 def _finish(output: Path, tally: Tally, *, quiet: bool) -> None:
