@@ -14,12 +14,16 @@ from typing import Any
 
 import numpy as np
 
+from bestshot_kernels.convert.ycbcr import Made
+
 from .rows import OK, Row, guarded, same, spread
 
 COPY_BYTES = 1 << 30
 RUNS = 30
 TARGET = 0.7
 """Share of the copy's bandwidth that a kernel is to reach on 64 pictures of 720p."""
+_FROM_DALI = {"was": Made("bt601", True), "should_be": Made("bt709", False)}
+"""What DALI makes of segments tagged as of full range, and what a stream of 720 lines and more should be."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +97,7 @@ def _kernels() -> Iterator[Kernel]:
     for rotation in (0, 90):
         to_rgb = partial(convert.to_rgb, matrix="bt709", full_range=False, rotation=rotation)
         yield Kernel(f"to_rgb, turned {rotation}", full_hd, partial(_prove_rgb, rotation), to_rgb)
-    yield Kernel("recode", full_hd, _prove_recode, partial(convert.recode, made_with="bt601", matrix="bt709"))
+    yield Kernel("recode", full_hd, _prove_recode, partial(convert.recode, **_FROM_DALI))
     for transfer in ("pq", "hlg"):
         tone = partial(convert.tone_map, transfer=transfer)
         yield Kernel(f"tone_map, {transfer}", full_hd, partial(_prove_tone, transfer), tone)
@@ -134,7 +138,7 @@ def _prove_recode(cupy: Any, random: Any) -> None:
     from bestshot_kernels.convert import cuda, ycbcr
 
     pixels = random.integers(0, 256, (2, 67, 129, 3), np.uint8)
-    same(cupy.asnumpy(cuda.recode(cupy.asarray(pixels), "bt601", "bt709")), ycbcr.recode(pixels, "bt601", "bt709"), "")
+    same(cupy.asnumpy(cuda.recode(cupy.asarray(pixels), **_FROM_DALI)), ycbcr.recode(pixels, **_FROM_DALI), "R'G'B'")
 
 
 def _prove_tone(transfer: str, cupy: Any, random: Any) -> None:
@@ -153,7 +157,7 @@ def _prove_score(cupy: Any, random: Any) -> None:
     for rotation in (0, 90):
         size = (320, 180) if rotation == 0 else (180, 320)
         found = cuda.score_resize(cupy.asarray(pixels), size, "bt709", False, rotation=rotation)
-        wanted = reference.score_resize(pixels, size, "bt709", False, rotation)
+        wanted = reference.score_resize(pixels, size, "bt709", False, rotation, False)
         same(cupy.asnumpy(found), wanted, f"turned {rotation}")
 
 

@@ -59,7 +59,7 @@ def _compare(path: Path, model: Path | None) -> Iterator[Row]:
 
 
 def _agree(gpu: Any, cpu: Any) -> None:
-    same(gpu.time_s, cpu.time_s, "sampling times")
+    same(gpu.times, cpu.times, "sampling times")
     same(gpu.pts, cpu.pts, "times of the pictures")
     scale = np.maximum(np.abs(cpu.sharpness), 1e-6)
     same(gpu.sharpness / scale, cpu.sharpness / scale, "sharpness", within=SHARPNESS)

@@ -65,8 +65,10 @@ def test_numbers_that_are_none_are_never_the_same(bad):
         rows.same([bad], [1.0], "x", within=1)
 
 
-def test_dali_is_timed_when_every_frame_comes(clip):
+def test_dali_is_timed_when_every_frame_comes(clip, monkeypatch):
     pytest.importorskip("nvidia.dali")
+    monkeypatch.setattr(decode, "STREAMS", (1, 3))
+    monkeypatch.setattr(decode, "_LEAST_S", 0)
     take = clip("-c:v libvpx-vp9 -deadline realtime -cpu-used 8", ".mp4", seconds=2)
     found = list(decode.run(options(take)))
     assert [row.status for row in found] == [rows.OK] * len(decode.STREAMS)
@@ -126,6 +128,8 @@ def test_a_kernel_that_is_broken_is_red_and_not_timed(gpu_on_cpu, untimed, monke
 
     real = _compile.source
     monkeypatch.setattr(_compile, "source", lambda op: real(op).replace("9798", "9799"))
+    both = [kernel for kernel in kernels._kernels() if kernel.name in ("frame_stats", "clip_resize")]
+    monkeypatch.setattr(kernels, "_kernels", lambda: iter(both))
     by_name = {row.what: row for row in kernels.run(options())}
     assert (by_name["frame_stats"].status, by_name["frame_stats"].figures) == (rows.WRONG, {})
     assert by_name["clip_resize"].status == rows.OK
@@ -133,10 +137,27 @@ def test_a_kernel_that_is_broken_is_red_and_not_timed(gpu_on_cpu, untimed, monke
 
 def test_tracks_that_differ_are_wrong():
     def track(**changes):
-        fields = {"time_s": [0.0, 1.0], "pts": [0, 30], "sharpness": [100.0, 200.0], "exposure_penalty": [0.1, 0.2]}
+        fields = {"times": [0.0, 1.0], "pts": [0, 30], "sharpness": [100.0, 200.0], "exposure_penalty": [0.1, 0.2]}
         return argparse.Namespace(**{name: np.array(value) for name, value in {**fields, **changes}.items()})
 
     whole._agree(track(sharpness=[100.9, 199.0], exposure_penalty=[0.104, 0.2]), track())
     for changes in ({"pts": [0, 31]}, {"sharpness": [101.1, 200.0]}, {"exposure_penalty": [0.1, 0.206]}):
         with pytest.raises(rows.Wrong):
             whole._agree(track(**changes), track())
+
+
+def test_two_analyses_of_one_take_are_compared_through_the_public_api(clip, monkeypatch):
+    import bestshot_trt as bt
+
+    real, asked = bt.analyze, []
+
+    def on_the_cpu(path, config):
+        asked.append(config.analyze.backend)
+        analyze = bt.AnalyzeConfig(backend="cpu", model=config.analyze.model)
+        return real(path, bt.Config(analyze=analyze))
+
+    monkeypatch.setattr(bt, "analyze", on_the_cpu)
+    (row,) = whole.run(options(clip("-c:v libx264 -preset ultrafast", ".mp4", seconds=3)))
+    assert row.status == rows.OK, row.value
+    assert asked == ["gpu", "gpu", "cpu"]
+    assert row.figures["footage_s"] == pytest.approx(3, abs=0.1)

@@ -97,7 +97,7 @@ def test_an_h100_is_said_to_have_no_encoder_and_no_av1_and_needs_neither(look):
     checks = look(H100)
     assert checks["NVDEC"].ok
     assert checks["NVDEC"].value.endswith("; no av1")
-    assert (checks["NVENC"].ok, checks["NVENC"].hint) == (False, "not needed: clips are cut with libx264")
+    assert (checks["NVENC"].ok, checks["NVENC"].hint) == (False, "not needed: clips are encoded on the CPU")
     assert "no engine" in checks["NVENC"].value
     assert checks["TensorRT-RTX"].hint.startswith("not needed: TensorRT-RTX builds nothing for NVIDIA H100")
 
@@ -140,7 +140,8 @@ def test_a_container_without_video_gets_the_very_option(look, monkeypatch):
         " (now: not set, so compute,utility)"
     )
     monkeypatch.setenv("NVIDIA_DRIVER_CAPABILITIES", "compute,video")
-    assert "install its decoding library there" in look(bare, libraries=without)["NVDEC"].hint
+    assert "install its video libraries there" in look(bare, libraries=without)["NVDEC"].hint
+    assert "--encoder nvenc: the host" in look(bare, libraries={**without, "nvenc": False})["NVENC"].hint
 
 
 def test_a_machine_without_nvdecs_library_is_told_the_package_and_its_engines(look):

@@ -85,7 +85,8 @@ def _why_unusable(found: Survey) -> tuple[str, str]:
 def _container_hint() -> str:
     now = os.environ.get("NVIDIA_DRIVER_CAPABILITIES")
     if now and ("all" in now.split(",") or "video" in now.split(",")):
-        return "the host's driver lacks it: install its decoding library there (Ubuntu: libnvidia-decode-VERSION)"
+        packages = "libnvidia-decode-VERSION and libnvidia-encode-VERSION"
+        return f"the host's driver lacks it: install its video libraries there (Ubuntu: {packages})"
     return (
         f"start the container with --gpus all -e NVIDIA_DRIVER_CAPABILITIES={CAPABILITIES}"
         f" (now: {now or 'not set, so compute,utility'})"
@@ -138,12 +139,16 @@ def _formats(codec: str, formats: tuple[Format, ...]) -> str:
 def _encoding(found: Survey) -> Check:
     loads = found.libraries.get("nvenc", False)
     library = f"libnvidia-encode.so.1 {'loads' if loads else 'cannot be loaded'}"
-    unused = "not needed: clips are cut with libx264"
+    unused = "not needed: clips are encoded on the CPU"
     if not found.usable:
         return Check("NVENC", False, library, unused)
     engines = [f"{card.name}: {_encoder(card)}" for card in {card.name: card for card in found.usable}.values()]
     works = loads and any(card.encodes or (card.encodes is None and card.encoders) for card in found.usable)
-    return Check("NVENC", works, f"{library}; {'; '.join(engines)}", "" if works else unused)
+    hint = "" if works else unused
+    if not loads and any(card.encodes or card.encoders for card in found.usable):
+        there = _container_hint() if in_container() else "install libnvidia-encode-VERSION (Debian: libnvidia-encode1)"
+        hint = f"{unused}; for --encoder nvenc: {there}"
+    return Check("NVENC", works, f"{library}; {'; '.join(engines)}", hint)
 
 
 def _encoder(card: Card) -> str:
