@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 import shutil
 import sys
@@ -54,7 +55,7 @@ def trt_beside(monkeypatch, tmp_path):
 
 
 def config(backend, **analyze):
-    analysis = bt.AnalyzeConfig(score_height=64, backend=backend, **{"model": "none", "fps": 3.0, **analyze})
+    analysis = bt.AnalyzeConfig(backend=backend, **{"score_height": 64, "model": "none", "fps": 3.0, **analyze})
     return bt.Config(analyze=analysis, pick=bt.PickConfig(top=2, min_gap=1.0, diversity=0.0))
 
 
@@ -82,6 +83,30 @@ def test_both_backends_say_the_same_of_a_take(card, clip, name):
     assert found.meta.decode.notes == (() if by_dali else ("decoded on the CPU: DALI decodes no h264 on the CPU",))
     assert {"frame_stats_partials", "layout_descriptor"} <= set(card.launched)
     assert ("score_columns" in card.launched) == by_dali
+
+
+REAL = ["night_sky_1080p", "person_by_person_139s", "phone_dog_1080p_vfr", "gopro_karma_drone"]
+"""Dark and grainy, with luma below black, hand-held, and of full range."""
+CODECS = {
+    "vp9": ("-c:v libvpx-vp9 -crf 12 -b:v 0 -cpu-used 8 -g 20 -deadline realtime", ".webm"),
+    "mjpeg": ("-c:v mjpeg -q:v 2", ".avi"),
+}
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("codec", CODECS)
+@pytest.mark.parametrize("name", REAL)
+def test_both_backends_say_the_same_of_real_footage(card, clips, media, tmp_path, name, codec):
+    options, suffix = CODECS[codec]
+    take = tmp_path / f"take{suffix}"
+    clips.run_ffmpeg("-t", "1.2", "-i", media / "fixtures" / f"{name}.mp4", "-an", *options.split(), take)
+    settings = bt.AnalyzeConfig(score_height=360, model="none", fps=2.0)
+    found, expected = (
+        bt.analyze(take, bt.Config(analyze=dataclasses.replace(settings, backend=backend)))
+        for backend in ("gpu", "cpu")
+    )
+    assert_same(found, expected, config("cpu"))
+    assert found.meta.decode.notes == ()
 
 
 def test_auto_takes_the_gpu_where_there_is_one(card, clip):
