@@ -212,6 +212,7 @@ class ExportConfig:
         high=240,
         unit="Hz",
     )
+    jobs: int | None = _setting(None, "clips cut at a time; unset: 1, 2 with eight cores, 3 with NVENC", low=1, high=32)
     sdr: bool = False
     stabilize: str = _setting(
         "off",
@@ -221,6 +222,10 @@ class ExportConfig:
     color: str = _setting(
         "off", "auto for a gentle correction of exposure, white balance and contrast; a FILE.cube; or off"
     )
+    copy: bool = False
+    reel: bool = False
+    reel_order: str = _setting("time", "order of the moments in the reel", choices=("time", "rank"))
+    crossfade: float = _setting(0.0, "cross-fade between moments of the reel", low=0, high=10, unit="s")
     audio: bool = True
     cut_lists: bool = True
     timecode: str = _setting(
@@ -235,6 +240,17 @@ class ExportConfig:
             raise ConfigError(f"container webm holds no {self.codec}; choose codec av1, or container mp4, mov or mkv")
         if self.color not in ("off", "auto") and not self.color.lower().endswith(".cube"):
             raise ConfigError(f"color is {self.color!r}; it must be off, auto, or a table as FILE.cube")
+        if self.copy:
+            for name in ("height", "fps"):
+                if getattr(self, name) is not None:
+                    raise ConfigError(f"copy keeps clips as they are, and {name} would change them; leave one out")
+            for name, changes in (
+                ("sdr", self.sdr),
+                ("stabilize", self.stabilize != "off"),
+                ("color", self.color != "off"),
+            ):
+                if changes:
+                    raise ConfigError(f"copy keeps clips as they are, and {name} would change them; leave one out")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -236,6 +236,11 @@ class Moment:
     """None where nothing was to be stabilised, or no shake could be measured."""
     color: str | None = None
     """What was done to the clip's colours, in words."""
+    clip_start_s: float | None = None
+    """Where on the take the clip begins when it could not be at ``start_s``, and ``clip_end_s`` where it ends."""
+    clip_end_s: float | None = None
+    clip_notes: Sequence[str] = ()
+    """What is to be said about this clip."""
 
     def __post_init__(self) -> None:
         if self.rank < 1:
@@ -283,6 +288,11 @@ class MomentsDocument:
     rejected: Sequence[Rejection]
     track: str | None = None
     """Path of the track it was picked from, relative to the document or absolute; None when that is no file."""
+
+    reel: str | None = None
+    """File name of the highlight reel relative to the document."""
+    encoder: str | None = None
+    """What encoded the clips, and why it was not NVENC where that was welcome; ``copy`` where nothing did."""
 
     def to_json(self) -> str:
         """The document as strict JSON, with its schema and version.

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from . import moments, prompts, results, scoring, timeline
 from .backends import Backend, open_backend
 from .config import AnalyzeConfig, Config, PickConfig
+from .cutting import check_encoder
 from .decode import probe
 from .errors import BestshotError, DecodeError, InputError, shown
 from .files import check_regular
@@ -275,6 +276,7 @@ def run(
     results.check_look(config.export)
     info = probe(path)
     with results.opened(target, *results.run_names(target, path), source=path, overwrite=overwrite):
+        check_encoder(info, config.export)
         track = _analyze(info, config, progress)
         write_track(track, target / results.TRACK)
         return deliver(track, info, target, config, progress)

@@ -15,12 +15,13 @@ import numpy.typing as npt
 
 from . import moments, sheet
 from .config import ExportConfig
+from .cutting import CLIPS, REEL, cut_all
 from .decode import probe
 from .errors import ConfigError, ExportError, InputError, shown
 from .export.cutlists import CUT_LISTS
 from .files import check_folder, check_regular, claimed
 from .frames import VideoInfo
-from .moments import Moment, MomentsDocument
+from .moments import MomentsDocument
 from .progress import Progress
 from .sheet import sheet_entry
 from .source import fingerprint
@@ -28,21 +29,20 @@ from .track import Track, open_track
 
 if TYPE_CHECKING:
     from .export import Thumbnail
-    from .export.contact_sheet import SheetEntry
 
 MOMENTS_JSON = "moments.json"
 MOMENTS_CSV = "moments.csv"
 TRACK = "track.parquet"
-CLIPS = "clips"
 CONTACT_SHEET = "contact_sheet.jpg"
 TIMELINE = "timeline.svg"
 REPORT = "report.html"
 CUTS = "cuts"
 SELECTION = (MOMENTS_JSON, MOMENTS_CSV, TIMELINE, REPORT)
 _CUT_LISTS = tuple(f"{CUTS}/{name}" for name in CUT_LISTS)
-_NAMES = (*SELECTION, CONTACT_SHEET, TRACK, *_CUT_LISTS)
+_REELS = tuple(f"{REEL}.{suffix}" for suffix in ("mp4", "mov", "mkv", "webm"))
+_NAMES = (*SELECTION, CONTACT_SHEET, TRACK, *_CUT_LISTS, *_REELS)
 _OWN_CLIP = re.compile(CLIPS + r"/\d{2,}_\d{2,}h\d{2}m\d{2}\.\d{3}s\.(?:mp4|mov|mkv|webm)", re.ASCII)
-_LEFTOVER = re.compile(r"\.\d{2,}_[^.]*(\.\d*s?)?\.[0-9a-f]{8}\.part\.(?:mp4|mov|mkv|webm)", re.ASCII)
+_LEFTOVER = re.compile(r"\.(?:reel|\d{2,}_[^.]*(\.\d*s?)?)\.[0-9a-f]{8}\.part\.(?:mp4|mov|mkv|webm)", re.ASCII)
 _SPARE_S = 0.001
 """How far a moment may end after the take: a second written with fewer digits."""
 
@@ -84,15 +84,16 @@ def opened(folder: Path, *names: str, source: Path, overwrite: bool) -> Iterator
     prepare(folder, *names, overwrite=overwrite)
     try:
         with claimed(folder):
-            _remove_leftovers(folder / CLIPS)
+            for home in (folder, folder / CLIPS):
+                _remove_leftovers(home)
             yield
     finally:
         _remove_empty(*new)
 
 
-def _remove_leftovers(clips: Path) -> None:
+def _remove_leftovers(folder: Path) -> None:
     """Remove what a run that was killed had half written; nobody else writes there now."""
-    for path in clips.glob(".*.part.*"):
+    for path in folder.glob(".*.part.*"):
         if _LEFTOVER.fullmatch(path.name):
             path.unlink(missing_ok=True)
 
@@ -124,7 +125,7 @@ def run_names(folder: Path, source: Path) -> list[str]:
 def export_names(folder: Path, document: Path | None) -> list[str]:
     """What an export may not find in ``folder``: older clips and, but for its own ``document``, a selection."""
     if document is None or not (folder / MOMENTS_JSON).exists() or not document.samefile(folder / MOMENTS_JSON):
-        return [*SELECTION, CONTACT_SHEET, *_CUT_LISTS]
+        return [*SELECTION, CONTACT_SHEET, *_CUT_LISTS, *_REELS]
     # Clips of an export that broke off are not listed yet, and the next one may replace them.
     return [CONTACT_SHEET, *sorted({*_CUT_LISTS, *_exported(folder)})]
 
@@ -180,7 +181,7 @@ def write_selection(
     Raises:
         ExportError: a file cannot be written.
     """
-    kept = {*(moment.clip for moment in document.moments), *(_CUT_LISTS if cut_lists else ())}
+    kept = {*(moment.clip for moment in document.moments), document.reel, *(_CUT_LISTS if cut_lists else ())}
     stale = _exported(folder) - kept
     if track is not None:
         _write_timeline(document, track, folder / TIMELINE)
@@ -289,25 +290,15 @@ def export_moments(
     Raises:
         DecodeError, ExportError: a clip cannot be cut or written; finished ones stay.
     """
-    from .export import channels_of, write_clip, write_contact_sheet, write_cut_lists
+    from .export import channels_of, write_contact_sheet, write_cut_lists
 
-    named: list[Moment] = []
-    entries: list[SheetEntry] = []
-    notes: list[str] = []
-    total = sum(moment.end_s - moment.start_s for moment in document.moments)
-    digits = max(2, len(str(len(document.moments))))
-    done = 0.0
+    cut = cut_all(document, info, folder, config, lambda done, total: progress("export", done, total))
     standing = _standing(document, track)
     alike = sheet.duplicates(info, document)
-    for moment in document.moments:
-        progress("export", done, total)
-        name = f"{CLIPS}/{moments.clip_name(moment.rank, moment.start_s, f'.{config.container}', digits)}"
-        result = write_clip(info, moment.start_s, moment.end_s, folder / name, config)
-        notes += [note for note in result.notes if note not in notes]
-        named.append(dataclasses.replace(moment, clip=name, shake=result.shake, color=result.color))
-        entries.append(sheet_entry(info, moment, standing.get(moment.rank, {}), alike.get(moment.rank, ())))
-        done += moment.end_s - moment.start_s
-    progress("export", done, total)
+    entries = [
+        sheet_entry(info, moment, standing.get(moment.rank, {}), alike.get(moment.rank, ()))
+        for moment in document.moments
+    ]
     write_contact_sheet(entries, folder / CONTACT_SHEET, info.path.name)
     if config.cut_lists:
         write_cut_lists(
@@ -319,9 +310,11 @@ def export_moments(
         )
     exported = dataclasses.replace(
         document,
-        moments=tuple(named),
+        moments=cut.moments,
+        reel=cut.reel,
+        encoder=cut.encoder,
         settings=dataclasses.replace(document.settings, export=moments.plain(config)),
-        decode=with_notes(document.decode, "clips", notes),
+        decode=with_notes(document.decode, "clips", cut.notes),
     )
     return exported, sheet.thumbnails(info, document, entries)
 
@@ -343,7 +336,7 @@ def with_notes(decode: moments.Decode, about: str, notes: Sequence[str]) -> mome
 
 
 def _exported(folder: Path) -> set[str]:
-    """The clips that ``folder``'s own document lists, by names that only this program gives, and its cut lists."""
+    """The clips that ``folder``'s own document lists, by names that only this program gives, its reel and cut lists."""
     try:
         check_regular(folder / MOMENTS_JSON)
         old = moments.read_json(folder / MOMENTS_JSON)
@@ -351,4 +344,5 @@ def _exported(folder: Path) -> set[str]:
         return set()
     clips = {moment.clip for moment in old.moments if moment.clip is not None}
     cut_lists = _CUT_LISTS if clips and old.settings.export.get("cut_lists") else ()
-    return {*filter(_OWN_CLIP.fullmatch, clips), *cut_lists}
+    reel = (old.reel,) if old.reel in _REELS else ()
+    return {*filter(_OWN_CLIP.fullmatch, clips), *reel, *cut_lists}

@@ -103,7 +103,7 @@ def test_the_json_has_the_documented_shape():
             "machine",
             "decode",
         ),
-        *("moments", "rejected", "track"),
+        *("moments", "rejected", "track", "reel", "encoder"),
     ]
     assert document["schema"] == "bestshot-trt/moments"
     assert document["version"] == 1

@@ -116,6 +116,30 @@ Container = Annotated[str | None, _of(ExportConfig, "container", "--container", 
 Height = Annotated[int | None, _of(ExportConfig, "height", "--height", panel=CLIPS)]
 ClipFps = Annotated[float | None, _of(ExportConfig, "fps", "--clip-fps", panel=CLIPS)]
 ExportFps = Annotated[float | None, _of(ExportConfig, "fps", "--fps", "--clip-fps", panel=CLIPS)]
+Jobs = Annotated[int | None, _of(ExportConfig, "jobs", "--jobs", panel=CLIPS)]
+Copy = Annotated[
+    bool | None,
+    typer.Option(
+        "--copy/--encode",
+        help=_help(
+            "Cut without encoding, at keyframes: lossless and fast, but clips begin early and may end late; "
+            "the table says by how much [default: encode]"
+        ),
+        show_default=False,
+        rich_help_panel=CLIPS,
+    ),
+]
+Reel = Annotated[
+    bool | None,
+    typer.Option(
+        "--reel/--no-reel",
+        help=_help("Also join the moments in one file, in one encode from the take [default: no-reel]"),
+        show_default=False,
+        rich_help_panel=CLIPS,
+    ),
+]
+ReelOrder = Annotated[str | None, _of(ExportConfig, "reel_order", "--reel-order", panel=CLIPS)]
+Crossfade = Annotated[float | None, _of(ExportConfig, "crossfade", "--crossfade", panel=CLIPS)]
 Sdr = Annotated[
     bool | None,
     typer.Option(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from ..clock import clock
 from ..errors import shown
 from ..missing import NO_GPU
-from ..moments import MomentsDocument, Shake
+from ..moments import Moment, MomentsDocument, Shake
 from ..track import Track, TrackMeta
 from .exits import put, say
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from ..demo import Finding
     from ..doctor import Check
 
-_COLUMNS = ("rank", "peak", "from", "to", "score", "sharp", "exposure", "aesthetic", "prompt", "shake", "clip")
-_OPTIONAL = ("prompt", "shake")
+_COLUMNS = ("rank", "peak", "from", "to", "score", "sharp", "exposure", "aesthetic", "prompt", "shake", "moved", "clip")
+_OPTIONAL = ("prompt", "shake", "moved")
 """Columns that are left out where they would be empty."""
 
 
@@ -42,6 +42,7 @@ def print_moments(document: MomentsDocument, *, as_json: bool) -> None:
             f"{moment.measures.aesthetic:.2f}",
             "" if moment.measures.prompt_similarity is None else f"{moment.measures.prompt_similarity:.3f}",
             _shake(moment.shake),
+            _moved(moment),
             moment.clip or "",
         )
         for moment in document.moments
@@ -66,6 +67,13 @@ def aligned(table: Sequence[Sequence[str]]) -> list[str]:
         cells = [f"{cell:>{width}}" for cell, width in zip(row[:-1], widths, strict=False)]
         lines.append("  ".join([*cells, row[-1]]).rstrip())
     return lines
+
+
+def _moved(moment: Moment) -> str:
+    """How far the clip's start and end are from the moment's, in seconds, where it could not be cut there."""
+    if moment.clip_start_s is None or moment.clip_end_s is None:
+        return ""
+    return f"{moment.clip_start_s - moment.start_s:+.3f}/{moment.clip_end_s - moment.end_s:+.3f}"
 
 
 def _put_lines(lines: list[str]) -> None:
@@ -98,6 +106,8 @@ def _remark_details(made: MomentsDocument | TrackMeta, name: str) -> None:
         f"{name}: {video.codec} {video.width}x{video.height}, {made.source.duration_s:.1f} s, "
         f"backend {made.backend.name}, model {made.model}"
     )
+    if isinstance(made, MomentsDocument) and made.encoder:
+        say(f"{name}: clips by {made.encoder}")
     for rejection in made.rejected if isinstance(made, MomentsDocument) else ():
         say(f"{name}: peak at {rejection.peak_s:.1f} s left out ({rejection.reason}): {rejection.detail}")
 

@@ -8,7 +8,7 @@ from ..frames import DecodeReport, FrameBatch, ModelView, VideoInfo
 from ._between import frames_between
 from ._dali import DaliDecoder
 from ._keyframes import keyframes_near
-from ._open import open_container, stream_of
+from ._open import open_container, packets_of, stream_of
 from ._picture import ScorePicture
 from ._probe import probe
 from ._pyav import PyAVDecoder
@@ -24,6 +24,7 @@ __all__ = [
     "frames_between",
     "keyframes_near",
     "open_container",
+    "packets_of",
     "probe",
     "progressive",
     "sample_views",

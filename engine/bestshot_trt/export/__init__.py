@@ -5,21 +5,28 @@ from ._ffmpeg import prove_encoder
 from ._looks import check_look
 from .clips import ClipResult, write_clip
 from .contact_sheet import SheetEntry, write_contact_sheet
+from .copying import copy_clip
 from .cutlists import CUT_LISTS, write_cut_lists
+from .encoders import NVENC_SESSIONS, choose_encoder
+from .reel import write_reel
 from .report import Thumbnail, write_report
 from .timeline_plot import write_timeline
 
 __all__ = [
     "CUT_LISTS",
+    "NVENC_SESSIONS",
     "ClipResult",
     "SheetEntry",
     "Thumbnail",
     "channels_of",
     "check_look",
+    "choose_encoder",
+    "copy_clip",
     "prove_encoder",
     "write_clip",
     "write_contact_sheet",
     "write_cut_lists",
+    "write_reel",
     "write_report",
     "write_timeline",
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import itertools
+import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -39,6 +40,8 @@ class SourcePictures:
     margin: Fraction = Fraction(0)
     rate: Fraction | None = None
     """Pictures per second to repeat or leave out pictures for; None keeps every picture at its own time."""
+
+    stop: threading.Event | None = None
 
     @functools.cached_property
     def first(self) -> VideoFrame:
@@ -104,10 +107,14 @@ class SourcePictures:
 
     def feed(self, child: Child) -> Fed:
         """Send the pictures to a running ffmpeg."""
-        fed = Fed(first=self.lead, after=self.lead + self.span.ticks)
+        fed = Fed(first=self.lead, after=self.lead + self.span.ticks, stop=self.stop)
         pictures = fed.counting(self.timed())
         feed(child, pictures, fed, self.pix_fmt, self.span.timescale, self.rate or self.info.frame_rate)
         return fed
+
+
+class Stopped(Exception):
+    """Somebody else was interrupted, and this work is no longer wanted."""
 
 
 @dataclass(kw_only=True)
@@ -118,10 +125,14 @@ class Fed:
     after: int
     count: int = 0
     converted: bool = False
+    stop: threading.Event | None = None
+    """Set from another thread, it ends the feeding."""
 
     def counting(self, pictures: Timed) -> Timed:
         """``pictures``, counted on their way."""
         for tick, frame in pictures:
+            if self.stop is not None and self.stop.is_set():
+                raise Stopped
             self.count += self.first <= tick < self.after
             yield tick, frame
 

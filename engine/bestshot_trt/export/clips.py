@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import threading
 from contextlib import ExitStack
 from dataclasses import dataclass
 from fractions import Fraction
@@ -51,7 +52,12 @@ class ClipResult:
 
 
 def write_clip(
-    info: VideoInfo, start: Fraction | float, end: Fraction | float, path: Path, config: ExportConfig
+    info: VideoInfo,
+    start: Fraction | float,
+    end: Fraction | float,
+    path: Path,
+    config: ExportConfig,
+    stop: threading.Event | None = None,
 ) -> ClipResult:
     """Write what is on screen during [start, end) seconds of media time to ``path``, encoded anew.
 
@@ -59,7 +65,8 @@ def write_clip(
     picture keeps its own time to the tick, counted from ``start``, unless ``config.fps`` asks for a
     constant rate. Pixels are upright, 4:2:0 and limited range; HDR stays 10-bit HDR in HEVC and AV1, and is
     else tone-mapped to BT.709. Interlaced pictures stay interlaced where the encoder can and they are not
-    turned. The suffix of ``path`` says the container. Damaged sound makes a note, never an error.
+    turned. The suffix of ``path`` says the container. Damaged sound makes a note, never an error. ``stop``,
+    set from another thread, ends it; nothing is left then.
 
     Raises:
         DecodeError: the pictures cannot be decoded.
@@ -72,16 +79,22 @@ def write_clip(
         )
     encoder = choose_encoder(config, hdr=info.color.is_hdr)
     try:
-        return _written(info, start, end, path, config, encoder)
+        return _written(info, start, end, path, config, encoder, stop)
     except ExportError as error:
         # What a few grey pictures proved may still fail: a size too small, no session left.
         if not encoder.is_nvenc or config.encoder == "nvenc":
             raise
-        return _written(info, start, end, path, config, software_instead(encoder, str(error)))
+        return _written(info, start, end, path, config, software_instead(encoder, str(error)), stop)
 
 
 def _written(
-    info: VideoInfo, start: Fraction, end: Fraction, path: Path, config: ExportConfig, encoder: Encoder
+    info: VideoInfo,
+    start: Fraction,
+    end: Fraction,
+    path: Path,
+    config: ExportConfig,
+    encoder: Encoder,
+    stop: threading.Event | None,
 ) -> ClipResult:
     rate = exact_rate(config.fps) if config.fps else None
     span = Span.of(info, start, end, rate)
@@ -91,6 +104,7 @@ def _written(
         target=target_of(info, encoder, config),
         margin=margin_of(config),
         rate=rate,
+        stop=stop,
     )
     with whole_file(path) as temporary, ExitStack() as stack:
         sound, pcm = Sound(), None
