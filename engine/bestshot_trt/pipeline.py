@@ -275,8 +275,8 @@ def run(
     target = Path(folder or results.default_folder(path))
     results.check_look(config.export)
     info = probe(path)
+    check_encoder(info, config.export)
     with results.opened(target, *results.run_names(target, path), source=path, overwrite=overwrite):
-        check_encoder(info, config.export)
         track = _analyze(info, config, progress)
         write_track(track, target / results.TRACK)
         return deliver(track, info, target, config, progress)

@@ -43,6 +43,7 @@ BOUNDS = {
     (ExportConfig, "timecode"): "one of df, ndf",
     (ExportConfig, "height"): "at least 16, at most 4320 pixels",
     (ExportConfig, "fps"): "at least 1, at most 240 Hz",
+    (ExportConfig, "stabilize"): "one of off, vidstab, deshake",
     (ExportConfig, "jobs"): "at least 1, at most 32",
     (ExportConfig, "reel_order"): "one of time, rank",
     (ExportConfig, "crossfade"): "at least 0, at most 10 s",
