@@ -107,3 +107,13 @@ def test_mistakes_are_one_line(tmp_path: Path) -> None:
     model = bestshot("batch", tmp_path / "a.mp4", "-o", tmp_path / "out", "--model", "no-such-model")
     assert (model.returncode, model.stderr.count("\n")) == (6, 1)
     assert bestshot("best", tmp_path).returncode == 3
+
+
+def test_figures_for_prometheus(footage: Path, tmp_path: Path) -> None:
+    pytest.importorskip("prometheus_client")
+    where = tmp_path / "batch.prom"
+    bestshot("batch", footage / "one", footage / "broken.mp4", "-o", tmp_path / "out", "--metrics", where)
+    text = where.read_text()
+    assert 'bestshot_batch_files{state="done"} 1.0' in text
+    assert 'bestshot_batch_files{state="failed"} 1.0' in text
+    assert "bestshot_batch_files_waiting 0.0" in text

@@ -63,6 +63,17 @@ LogJson = Annotated[
     bool, typer.Option("--log-json", help="Say what happens as JSON, a line each, on stderr.", rich_help_panel=o.OUTPUT)
 ]
 
+MetricsTo = Annotated[
+    str | None,
+    typer.Option(
+        "--metrics",
+        metavar="FILE.prom|PORT",
+        help="Publish how far the batch is for Prometheus, in a file or on a port of this machine.",
+        show_default=False,
+        rich_help_panel=o.OUTPUT,
+    ),
+]
+
 
 def batch(
     footage: FootageArgument,
@@ -112,6 +123,7 @@ def batch(
     preset: o.Preset = None,
     config: o.ConfigFile = None,
     log_json: LogJson = False,
+    metrics: MetricsTo = None,
     quiet: o.Quiet = False,
     verbose: o.Verbose = False,
 ) -> None:
@@ -167,10 +179,11 @@ def batch(
             return
         from .batchview import open_view
 
-        with open_view(len(files), quiet=quiet, as_json=log_json) as view:
-            boss = supervisor.Supervisor(files, output, settings, chosen, view.tell, devices=devices)
+        with open_view(len(files), quiet=quiet, as_json=log_json, metrics=metrics) as view:
+            boss = supervisor.Supervisor(files, output, settings, chosen, view.hear, devices=devices)
             view.watch(boss)
             tally = boss.run()
+            view.publish()
         _finish(output, tally, quiet=quiet)
 
 

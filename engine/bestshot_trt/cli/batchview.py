@@ -18,6 +18,7 @@ from .exits import say
 if TYPE_CHECKING:
     from rich.live import Live
 
+    from ..batch.metrics import Metrics
     from ..batch.supervisor import Supervisor
 
 PLAIN_EVERY_S = 30.0
@@ -40,11 +41,23 @@ class View(AbstractContextManager["View"]):
     def __init__(self, files: int) -> None:
         self._files = files
         self._boss: Supervisor | None = None
+        self.metrics: Metrics | None = None
         self._next = time.monotonic() + PLAIN_EVERY_S
 
     def watch(self, boss: Supervisor) -> None:
         """Say from now on how far ``boss`` is."""
         self._boss = boss
+
+    def hear(self, event: str, **fields: Any) -> None:
+        """Report ``event``, and publish the figures."""
+        self.tell(event, **fields)
+        if self.metrics is not None and self._boss is not None:
+            self.metrics.update(self._boss)
+
+    def publish(self) -> None:
+        """Publish the last figures."""
+        if self.metrics is not None and self._boss is not None:
+            self.metrics.update(self._boss, now=True)
 
     def tell(self, event: str, **fields: Any) -> None:
         """Report ``event``."""
@@ -163,8 +176,21 @@ class LiveView(View):
         self._live.stop()
 
 
-def open_view(files: int, *, quiet: bool, as_json: bool) -> View:
-    """The view that fits where stderr goes."""
+def open_view(files: int, *, quiet: bool, as_json: bool, metrics: str | None = None) -> View:
+    """The view that fits where stderr goes; it also publishes to ``metrics``, as `Metrics` takes it.
+
+    Raises:
+        BackendUnavailable, ConfigError: as `Metrics`.
+    """
+    view = _view(files, quiet=quiet, as_json=as_json)
+    if metrics is not None:
+        from ..batch.metrics import Metrics
+
+        view.metrics = Metrics(metrics)
+    return view
+
+
+def _view(files: int, *, quiet: bool, as_json: bool) -> View:
     if as_json:
         return JsonLines(files)
     if quiet:
