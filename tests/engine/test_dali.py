@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import sys
+import threading
 from fractions import Fraction
 
 import numpy as np
@@ -13,7 +14,7 @@ import pytest
 from bestshot_trt import gpu as gpu_module
 from bestshot_trt.cards import Card, Format, Survey
 from bestshot_trt.config import AnalyzeConfig
-from bestshot_trt.decode import PyAVDecoder, _segments, probe
+from bestshot_trt.decode import PyAVDecoder, _dali_graph, _segments, probe
 from bestshot_trt.decode._dali import DaliDecoder
 from bestshot_trt.decode._dali_graph import Graph
 from bestshot_trt.decode._dali_takes import why_not
@@ -234,6 +235,24 @@ def test_a_decoder_that_goes_by_the_streams_own_range_is_found_out(decoder, clip
     # As if DALI did not see the new tag.
     monkeypatch.setattr(_segments, "FULL_RANGE", {})
     assert assert_same_samples(decoder, probe(clip(*CLIPS["vp9 BT.709"], size="160x90"))).notes == []
+
+
+def test_a_decoder_that_hangs_is_given_up(decoder, clip, monkeypatch):
+    over = threading.Event()
+    monkeypatch.setattr(_dali_graph, "WAIT_S", 0.2)
+    monkeypatch.setattr(Graph, "start", lambda self, segments: setattr(self, "_pipeline", Hanging(over)))
+    info = probe(clip(*CLIPS["mjpeg"], size="160x90"))
+    with pytest.raises(BackendUnavailable, match=r"GPU 0 \(NVIDIA L4\): DALI gave nothing for 0.2 s; check it with"):
+        everything(decoder, info)
+    over.set()
+
+
+class Hanging:
+    def __init__(self, over):
+        self._over = over
+
+    def outputs(self, stream):
+        self._over.wait(30)
 
 
 def test_pictures_that_are_not_libavcodecs_are_not_used(decoder, clip, monkeypatch):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.util
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ import bestshot_trt as bt
 from bestshot_trt import backends, decode, missing
 from bestshot_trt import gpu as gpu_module
 from bestshot_trt.cards import Card, Survey
+from bestshot_trt.cli.table import remark
 from bestshot_trt.embed import build
 from bestshot_trt.embed.models import open_folder
 from bestshot_trt.errors import BackendUnavailable
@@ -206,6 +208,17 @@ def test_auto_falls_back_and_every_output_carries_the_reason(nothing, clip, tmp_
         assert backend.fallback_reason.startswith("no NVIDIA GPU is here")
 
 
+@pytest.mark.parametrize("is_there", [False, True])
+def test_a_fallback_is_remarked_on_only_where_a_gpu_seems_to_be(nothing, monkeypatch, clip, capsys, is_there):
+    cards = (Card(name="L4", uuid="GPU-1", ordinal=0),) if is_there else ()
+    monkeypatch.setattr(missing, "survey", lambda: Survey(cards=cards))
+    meta = bt.analyze(clip(*CLIPS["mjpeg"], size="128x96", seconds=3), config("auto")).meta
+    remark(meta, quiet=False, verbose=False)
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == int(is_there)
+    assert all("backend cpu: CuPy and DALI are not installed: pip install" in line for line in said)
+
+
 @pytest.mark.parametrize(
     ("seen", "words"),
     [
@@ -228,7 +241,7 @@ def test_what_is_missing_is_said_piece_by_piece(nothing, monkeypatch, seen, word
 @pytest.mark.parametrize("name", CLIPS)
 def test_on_a_gpu_both_backends_say_the_same(clip, name):
     reason = missing.missing_for_gpu()
-    if reason:
+    if reason and os.environ.get("BESTSHOT_REQUIRE_GPU") != "1":
         pytest.skip(reason)
     take = clip(*CLIPS[name], size="640x360", seconds=3)
     assert_same(bt.analyze(take, config("gpu")), bt.analyze(take, config("cpu")), config("cpu"))

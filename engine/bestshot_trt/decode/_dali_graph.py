@@ -5,12 +5,16 @@ DALI gives 8-bit RGB by BT.601 whatever the stream's matrix; what makes pictures
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import numpy as np
 
 from ..gpu import Gpu
 from ._segments import Segment
+
+WAIT_S = 300.0
+"""A batch that takes longer than this is given up: a decoder whose card died may never say so."""
 
 
 class Graph:
@@ -45,11 +49,12 @@ class Graph:
         Raises:
             RuntimeError: DALI failed on one of them, or gave another number of pictures than was asked for.
             MemoryError: there is no memory for them.
+            BackendUnavailable: nothing came for `WAIT_S` seconds.
         """
         try:
             if self._error is not None:
                 raise self._error
-            (tensors,) = self._pipeline.outputs(self._gpu.stream if self._on_gpu else None)
+            (tensors,) = self._outputs()
             pictures = [self._array(tensors, index) for index in range(len(self._segments))]
             for segment, pixels in zip(self._segments, pictures, strict=True):
                 if len(pixels) != len(segment.wanted):
@@ -58,6 +63,25 @@ class Graph:
         except (RuntimeError, MemoryError):
             self._pipeline = self._error = None
             raise
+
+    def _outputs(self) -> Any:
+        """What the pipeline gives, waited for on a thread that can be left behind."""
+        pipeline, found = self._pipeline, list[Any]()
+
+        def wait() -> None:
+            try:
+                found.append(pipeline.outputs(self._gpu.stream if self._on_gpu else None))
+            except BaseException as error:
+                found.append(error)
+
+        waiting = threading.Thread(target=wait, name="dali", daemon=True)
+        waiting.start()
+        waiting.join(WAIT_S)
+        if not found:
+            raise self._gpu.lost(TimeoutError(f"DALI gave nothing for {WAIT_S:g} s"))
+        if isinstance(found[0], BaseException):
+            raise found[0]
+        return found[0]
 
     def _array(self, tensors: Any, index: int) -> Any:
         with self._gpu.working():
