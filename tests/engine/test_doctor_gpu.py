@@ -193,6 +193,12 @@ def test_what_is_missing_comes_with_its_pip_line(look):
     assert checks["backend gpu"].value == "cannot be used: DALI, CuPy, NVRTC"
 
 
+def test_a_tensorrt_of_a_container_counts_though_its_cuda_is_not_told(look):
+    packages = {name: version for name, version in CUDA_12.items() if not name.startswith("tensorrt")}
+    check = look(H100, packages={**packages, "tensorrt": "10.14.1"})["TensorRT"]
+    assert (check.ok, check.value.split(",")[0]) == (True, "tensorrt 10.14.1")
+
+
 def test_two_builds_of_one_module_are_a_fault(look):
     check = look(L4, packages={**CUDA_12, "cupy-cuda13x": "14.2.0"})["CuPy"]
     assert (check.ok, check.hint) == (False, 'pip uninstall cupy-cuda13x, then pip install "bestshot-trt[gpu]"')

@@ -34,6 +34,8 @@ class Package:
     """Distribution, and the CUDA version it is built for."""
     pip: Callable[[int], str]
     """CUDA version to the line that installs it."""
+    plain: str = ""
+    """Distribution under which it comes with a toolkit, a container or Conda, for some version of CUDA."""
 
 
 def _gpu_extra(cuda: int) -> str:
@@ -46,9 +48,9 @@ def _tensorrt_extra(cuda: int) -> str:
 
 PACKAGES = (
     Package("DALI", {"nvidia-dali-cuda120": 12, "nvidia-dali-cuda130": 13}, _gpu_extra),
-    Package("CuPy", {"cupy-cuda12x": 12, "cupy-cuda13x": 13}, _gpu_extra),
+    Package("CuPy", {"cupy-cuda12x": 12, "cupy-cuda13x": 13}, _gpu_extra, "cupy"),
     Package("NVRTC", {"nvidia-cuda-nvrtc-cu12": 12, "nvidia-cuda-nvrtc": 13}, _gpu_extra),
-    Package("TensorRT", {"tensorrt-cu12": 12, "tensorrt-cu13": 13}, _tensorrt_extra),
+    Package("TensorRT", {"tensorrt-cu12": 12, "tensorrt-cu13": 13}, _tensorrt_extra, "tensorrt"),
     Package(
         "TensorRT-RTX", {"tensorrt-rtx-cu12": 12, "tensorrt-rtx-cu13": 13}, lambda _: 'pip install "bestshot-trt[rtx]"'
     ),
@@ -87,6 +89,8 @@ def _package(package: Package, found: Survey) -> Check:
 
 
 def _absent(package: Package, found: Survey, pip: str) -> Check:
+    if package.plain and (version := _version(package.plain)):
+        return Check(package.name, True, f"{package.plain} {version}, for a CUDA that its package does not tell")
     if package.name == "NVRTC" and (library := _system_nvrtc()):
         return Check(package.name, True, f"{library} loads")
     if spare := "there is no GPU to use" if not found.usable else _useless(package.name, found.usable):
