@@ -294,7 +294,7 @@ def export_moments(
 
     cut = cut_all(document, info, folder, config, lambda done, total: progress("export", done, total))
     standing = _standing(document, track)
-    alike = sheet.duplicates(info, document)
+    alike = sheet.duplicates(info, document, progress)
     entries = [
         sheet_entry(info, moment, standing.get(moment.rank, {}), alike.get(moment.rank, ()))
         for moment in document.moments
@@ -316,7 +316,7 @@ def export_moments(
         settings=dataclasses.replace(document.settings, export=moments.plain(config)),
         decode=with_notes(document.decode, "clips", cut.notes),
     )
-    return exported, sheet.thumbnails(info, document, entries)
+    return exported, sheet.thumbnails(info, document, entries, progress)
 
 
 def _standing(document: MomentsDocument, track: Track | None) -> dict[int, dict[str, float]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import contextlib
 import io
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,6 +17,7 @@ from .decode import ScorePicture, frames_between, keyframes_near
 from .errors import DecodeError
 from .frames import VideoInfo, score_size
 from .moments import Measures, Moment, MomentsDocument
+from .progress import Progress
 from .track import Track
 
 if TYPE_CHECKING:
@@ -79,7 +81,7 @@ def standings(track: Track, times: Sequence[float]) -> list[dict[str, float]]:
     return [{name: float(values[place]) for name, values in terms.items()} for place in places]
 
 
-def duplicates(info: VideoInfo, document: MomentsDocument) -> dict[int, list[Duplicate]]:
+def duplicates(info: VideoInfo, document: MomentsDocument, progress: Progress) -> dict[int, list[Duplicate]]:
     """The near duplicates of each pick by its rank, best first, as far as the sheet shows them.
 
     One that cannot be decoded any more is shown without its picture.
@@ -95,13 +97,16 @@ def duplicates(info: VideoInfo, document: MomentsDocument) -> dict[int, list[Dup
         picture = None
         if room and len(beside) < MOST_BESIDE:
             with contextlib.suppress(DecodeError):
+                progress("pictures", MOST_DUPLICATES - room, MOST_DUPLICATES, "steps")
                 room -= 1
                 picture = _pictures_at(info, [rejection.peak_s])[0]
         beside.append(Duplicate(peak_s=rejection.peak_s, picture=picture))
     return found
 
 
-def thumbnails(info: VideoInfo, document: MomentsDocument, entries: Sequence[SheetEntry]) -> list[Thumbnail]:
+def thumbnails(
+    info: VideoInfo, document: MomentsDocument, entries: Sequence[SheetEntry], progress: Progress
+) -> list[Thumbnail]:
     """Small pictures of the take for its page: of its picks and near duplicates, and keyframes all over it."""
     made = [_thumbnail(entry.pictures[entry.main], entry.times[entry.main]) for entry in entries]
     shown = (alike for entry in entries for alike in entry.duplicates)
@@ -109,7 +114,10 @@ def thumbnails(info: VideoInfo, document: MomentsDocument, entries: Sequence[She
     convert = ScorePicture(info, score_size(info.display_size, THUMBNAIL_SIDE)).convert
     spread = (np.arange(SPREAD_THUMBNAILS) * document.source.duration_s / SPREAD_THUMBNAILS).tolist()
     rejected = [rejection.peak_s for rejection in document.rejected[:REJECTED_THUMBNAILS]]
-    made += [_thumbnail(convert(frame), time) for time, frame in keyframes_near(info, sorted([*spread, *rejected]))]
+    times = sorted([*spread, *rejected])
+    for time, frame in keyframes_near(info, times):
+        progress("pictures", bisect.bisect(times, time), len(times), "steps")
+        made.append(_thumbnail(convert(frame), time))
     return made
 
 

@@ -173,7 +173,7 @@ def test_the_demo_finds_every_planted_stretch(tmp_path):
     found, findings = run_demo(tmp_path, progress=lambda stage, *_: stages.append(stage))
     assert {finding.planted.name: finding.detail for finding in findings if not finding.found} == {}
     assert len(found.moments) == len(GOOD)
-    assert list(dict.fromkeys(stages)) == ["render", "analyze", "export"]
+    assert list(dict.fromkeys(stages)) == ["render", "analyze", "export", "pictures"]
     assert all((tmp_path / picked.clip).is_file() for picked in found.moments)
     assert (tmp_path / "contact_sheet.jpg").is_file()
     with av.open(str(tmp_path / demo.TAKE)) as take:

@@ -183,6 +183,7 @@ def test_what_the_page_cannot_tell_it_says(visit, made, tmp_path, monkeypatch):
     from bestshot_trt.export.report import _facts
 
     monkeypatch.setattr(_facts, "_LARGEST", 0)
+    monkeypatch.setattr(_facts, "_LEAST_ROOM", 50_000)
     track = made.long_track(20, spread=1.0)
     page = visit(write(tmp_path, track, bt.Config()))
     assert not page.locator("#warning").is_visible()

@@ -21,7 +21,7 @@ from ._shell import quoted
 
 _LARGEST = 980_000
 """Bytes of a page, thumbnails apart, that the distances of a long take may fill it up to."""
-_LEAST_ROOM = 60_000
+_LEAST_ROOM = 150_000
 _BASE64 = 4 / 3
 _SHOWN_ONLY = ("contrast", "colourfulness")
 _STEPS = 255

@@ -38,7 +38,7 @@ _FINE_BYTES = 36
 _FEWEST_COORDINATES, _MOST_COORDINATES = 2, 256
 _FINENESSES = (255, 1023, 4095)
 """Steps that the longest axis may be divided into; all axes have the same step."""
-_BLOCK = 4096
+_BLOCK = 1024
 _DEEP = 600
 """Peaks that one setting may well compare."""
 _GUESSED = 60
@@ -66,18 +66,19 @@ class Nearness:
 
     def __init__(self, track: Track, config: PickConfig) -> None:
         self._track = track
-        self._rows = np.asarray(track.embedding)
+        self._count = len(track)
         self._config = config
         self._order: list[int] | None = None
         self._known_axes: Matrix | None = None
+        self._known_zeros: list[int] | None = None
 
     def add(self, packer: Packer, room: int) -> dict[str, Any]:
         """Add to ``packer`` what tells distances, in about ``room`` bytes; returns what the page must know of it."""
-        count = len(self._rows)
+        count = self._count
         everything = count * count <= room
         kept = list(range(count)) if everything else sorted(self._likely[: int((_KEPT_SHARE * room) ** 0.5)])
         self._add_kept(packer, kept)
-        zero = [int(i) for first, units in self._blocks() for i in first + np.flatnonzero(~units.any(axis=1))]
+        zero = self._zeros()
         planes = []
         if not everything:
             fine = sorted(self._likely[: int(_FINE_SHARE * room / _FINE_BYTES)])
@@ -88,33 +89,45 @@ class Nearness:
             ]
         return {"kept_error": 1 / _FULL + _SPARE, "spare": _SPARE, "zero": zero, "planes": planes}
 
+    def _zeros(self) -> list[int]:
+        """Samples without a direction, which are at distance 1 from all."""
+        if self._known_zeros is None:
+            everything = self._blocks(np.arange(self._count))
+            found = [place.start + np.flatnonzero(~units.any(axis=1)) for place, units in everything]
+            self._known_zeros = [int(i) for i in np.concatenate(found)] if found else []
+        return self._known_zeros
+
     def _add_kept(self, packer: Packer, kept: list[int]) -> None:
-        units = _unit_rows(self._rows[kept])
+        units = self._units(np.array(kept, np.int64))
         distances = np.clip(1 - units @ units.T, 0, 2)[np.triu_indices(len(kept), 1)]
         packer.add("kept", np.array(kept, np.uint32))
         packer.add("distances", np.rint(distances / 2 * _FULL).astype(np.uint16))
 
     def _add_plane(self, packer: Packer, name: str, members: npt.NDArray[np.int64], each: float) -> dict[str, Any]:
         """Add the projection of ``members`` in about ``each`` bytes a sample whose bounds are the tightest."""
-        plane = min((self._plane(members, each, fineness) for fineness in _FINENESSES), key=lambda plane: plane.width)
+        some = members[:: max(1, len(members) // _SAMPLED)]
+        fineness = min(_FINENESSES, key=lambda fineness: self._plane(some, each, fineness).width)
+        plane = self._plane(members, each, fineness)
         packer.add(f"{name} members", members.astype(np.uint32))
         packer.add(f"{name} codes", plane.codes.T)
         packer.add(f"{name} across", plane.s)
         return {"name": name, "low": plane.low.tolist()} | {key: getattr(plane, key) for key in ("step", "q", "s_step")}
 
     def _plane(self, members: npt.NDArray[np.int64], each: float, fineness: int) -> _Plane:
-        axes = self._axes[:, : min(_MOST_COORDINATES, self._rows.shape[1])]
-        units = _unit_rows(self._rows[members])
-        placed = units @ axes
-        low, high = placed.min(axis=0, initial=0), placed.max(axis=0, initial=0)
+        """The projection of ``members``, block by block: at full width they are 1.6 kB to 6 kB each."""
+        low, high = self._extents(members)
         step = max(float((high - low).max()), 1e-9) / fineness
         # A coordinate's high byte deflates to nothing where all its codes are small.
         bytes_needed = np.cumsum(np.minimum(np.log2((high - low) / step + 2) / 8, 2)) + 1
-        width = int(np.clip(np.searchsorted(bytes_needed, each), _FEWEST_COORDINATES, axes.shape[1]))
-        axes, placed, low = axes[:, :width], placed[:, :width], low[:width]
-        codes = np.rint((placed - low) / step).astype(np.uint16)
-        within = np.linalg.norm(placed - (low + codes * step), axis=1)
-        across = np.linalg.norm(units - placed @ axes.T, axis=1)
+        width = int(np.clip(np.searchsorted(bytes_needed, each), _FEWEST_COORDINATES, len(low)))
+        axes, low = self._axes[:, :width], low[:width]
+        codes = np.empty((len(members), width), np.uint16)
+        within, across = np.empty(len(members)), np.empty(len(members))
+        for place, units in self._blocks(members):
+            placed = units @ axes
+            codes[place] = np.rint((placed - low) / step)
+            within[place] = np.linalg.norm(placed - (low + codes[place] * step), axis=1)
+            across[place] = np.linalg.norm(units - placed @ axes.T, axis=1)
         s_step = float(across.max(initial=0)) / 255 + _SPARE
         return _Plane(
             codes=codes,
@@ -125,13 +138,33 @@ class Nearness:
             s_step=s_step,
         )
 
+    def _extents(self, members: npt.NDArray[np.int64]) -> tuple[Matrix, Matrix]:
+        """The least and the greatest coordinate of ``members`` along each axis."""
+        low, high = np.full(self._axes.shape[1], np.inf), np.full(self._axes.shape[1], -np.inf)
+        for _, units in self._blocks(members):
+            placed = units @ self._axes
+            low, high = np.minimum(low, placed.min(axis=0)), np.maximum(high, placed.max(axis=0))
+        # Room for what other block sizes round another way.
+        return low - _SPARE, high + _SPARE
+
+    def _blocks(self, members: npt.NDArray[np.int64]) -> Iterator[tuple[slice, Matrix]]:
+        """Unit vectors of ``members`` and where they belong among them."""
+        for first in range(0, len(members), _BLOCK):
+            place = slice(first, first + _BLOCK)
+            yield place, self._units(members[place])
+
+    def _units(self, members: npt.NDArray[np.int64]) -> Matrix:
+        rows = self._track.embedding
+        # Embeddings that are still in their file give one row at a time.
+        some = rows[members] if isinstance(rows, np.ndarray) else np.array([rows[int(i)] for i in members], np.float32)
+        return _unit_rows(some.reshape(len(members), rows.shape[1]))
+
     @property
     def _axes(self) -> Matrix:
-        """Orthonormal axes (d, d), those along which the samples' unit vectors have most of their length first."""
+        """Orthonormal axes (d, k), those along which the samples' unit vectors have most of their length first."""
         if self._known_axes is None:
-            every = max(1, len(self._rows) // _SAMPLED)
-            some = _unit_rows(self._rows[::every])
-            self._known_axes = np.linalg.eigh(some.T @ some)[1][:, ::-1]
+            some = self._units(np.arange(0, self._count, max(1, self._count // _SAMPLED)))
+            self._known_axes = np.linalg.eigh(some.T @ some)[1][:, ::-1][:, :_MOST_COORDINATES]
         return self._known_axes
 
     @property
@@ -157,10 +190,6 @@ class Nearness:
         )
         smoothed = timeline.smooth(track.times, score, config.window)
         return timeline.peaks_apart(track.times, smoothed, config, score)
-
-    def _blocks(self) -> Iterator[tuple[int, Matrix]]:
-        for first in range(0, len(self._rows), _BLOCK):
-            yield first, _unit_rows(self._rows[first : first + _BLOCK])
 
 
 def _settings(config: PickConfig) -> Iterator[PickConfig]:
