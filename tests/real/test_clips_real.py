@@ -86,5 +86,5 @@ def test_a_copy_is_the_take_bit_for_bit(clips: ModuleType, recording: Path, tmp_
     assert result.start <= float(start) + 1e-6
     wanted = [clips.digest(frame) for frame in frames_between(info, result.start, result.end)]
     made = probe(result.path)
-    assert [picture.digest for picture in clips.full_decode(made)] == wanted
+    assert [clips.digest(frame) for frame in clips._plain_frames(made)] == wanted
     assert (made.rotation, made.color) == (info.rotation, info.color)
