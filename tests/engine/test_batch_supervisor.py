@@ -132,6 +132,14 @@ def test_a_full_disk_pauses_and_resumes_without_costing_an_attempt(batch: Any) -
     assert [event for event, _ in made.events if event in ("paused", "resumed")] == ["paused", "resumed"]
 
 
+def test_an_encoder_that_had_no_room_pauses_too(batch: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervisor, "FULL", 1 << 62)
+    made = batch("roomless.mp4")
+    tally, _ = made.run()
+    assert (tally.done, made.told("retry")) == (1, [])
+    assert [event for event, _ in made.events if event in ("paused", "resumed")] == ["paused", "resumed"]
+
+
 @pytest.mark.parametrize("budget", ["1", "40%"])
 def test_more_failures_than_allowed_stop_the_batch(batch: Any, budget: str) -> None:
     tally, _ = batch("bad1.mp4", "bad2.mp4", "bad3.mp4", "y.mp4").run(max_failures=budget, workers=1)

@@ -29,6 +29,8 @@ _LOOK_AGAIN_S = 1.0
 _MEMORY_SHARE = 0.8
 ROOM = 256 << 20
 """So many bytes must be free before a batch that had filled the disk goes on."""
+FULL = 16 << 20
+"""With fewer bytes free, a result that cannot be written is the disk's fault and not the take's."""
 _BATCH_WIDE = ("ConfigError", "ModelUnavailable", "BackendUnavailable", "EngineMismatch")
 
 
@@ -250,7 +252,9 @@ class Supervisor:
 
     def _failed(self, worker: Worker, job: plan.Job, answer: Failed) -> None:
         path = job.footage.path
-        if answer.disk_full:
+        # An encoder says in its own words that it had no room.
+        if answer.disk_full or (answer.kind == "ExportError" and self._is_full()):
+            shutil.rmtree(self.layout.staging(self.journal.owner) / str(worker.number), ignore_errors=True)
             self._list.put_back(job, first=True)
             self._wait_for_room()
         elif answer.kind in _BATCH_WIDE:
@@ -307,6 +311,9 @@ class Supervisor:
         if not self._paused:
             self._paused = True
             self._tell("paused", folder=self.layout.root)
+
+    def _is_full(self) -> bool:
+        return shutil.disk_usage(self.layout.state).free < FULL
 
     def _has_room(self) -> bool:
         """Whether the disk takes files again; asked now and then while the batch is paused."""
