@@ -155,6 +155,8 @@ def _pick(moment: Moment, track: Track) -> dict[str, Any]:
         "index": _index(track, moment.peak_s),
         "start": moment.start_s,
         "end": moment.end_s,
+        # A lossless cut begins at a keyframe, so earlier.
+        "begins": moment.start_s if moment.clip_start_s is None else moment.clip_start_s,
         "clip": None if moment.clip is None else _link(moment.clip),
         "name": None if moment.clip is None else shown(moment.clip),
     }

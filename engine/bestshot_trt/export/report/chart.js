@@ -19,10 +19,11 @@ function clock(seconds, digits = 1) {
   return `${Math.floor(minutes / 60)}:${String(minutes % 60).padStart(2, "0")}:${second}${part}`;
 }
 
-/** The number that four digits show. */
+/** The number with four digits, and no more than four behind the point. */
 function shortNumber(value) {
   if (!Number.isFinite(value)) return "n/a";
-  return Math.abs(value) >= 1000 ? value.toFixed(0) : String(Number(value.toPrecision(4)));
+  if (Math.abs(value) >= 1000) return value.toFixed(0);
+  return String(Number(Math.abs(value) < 1 ? value.toFixed(4) : value.toPrecision(4)));
 }
 
 class Chart {

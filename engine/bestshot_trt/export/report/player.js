@@ -13,12 +13,12 @@ class Player {
     dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
   }
 
-  /** Play `clip` ({clip, name, start}) from `time` of the take on; without one, say `why`. */
+  /** Play `clip` ({clip, name, begins}) from `time` of the take on; without one, say `why`. */
   play(title, clip, time, why) {
     this.title.textContent = title;
     this.message.textContent = why ?? "";
     this.clip = clip;
-    this.from = clip ? Math.max(0, time - clip.start) : 0;
+    this.from = clip ? Math.max(0, time - clip.begins) : 0;
     this.video.hidden = !clip;
     if (clip) this.video.src = clip.clip;
     if (!this.dialog.open) this.dialog.showModal();
