@@ -101,7 +101,17 @@ CODECS = {
 def test_both_backends_say_the_same_of_real_footage(card, clips, media, tmp_path, name, codec):
     options, suffix = CODECS[codec]
     take = tmp_path / f"take{suffix}"
-    clips.run_ffmpeg("-t", "1.2", "-i", media / "fixtures" / f"{name}.mp4", "-an", *options.split(), take)
+    clips.run_ffmpeg(
+        "-t",
+        "1.2",
+        "-i",
+        media / "fixtures" / f"{name}.mp4",
+        "-vf",
+        "scale=min(960\\,iw):-2",
+        "-an",
+        *options.split(),
+        take,
+    )
     settings = bt.AnalyzeConfig(score_height=360, model="none", fps=2.0)
     found, expected = (
         bt.analyze(take, bt.Config(analyze=dataclasses.replace(settings, backend=backend)))

@@ -14,8 +14,8 @@ import numpy.typing as npt
 from .._compile import CupyRunner, Runner, device_pictures
 from . import reference
 
-_THREADS = 256
-_BLOCKS_PER_MULTIPROCESSOR = 8
+_THREADS = 64
+_BLOCKS_PER_MULTIPROCESSOR = 32
 
 
 def queue_sums(pixels: Any, runner: Runner) -> Any:

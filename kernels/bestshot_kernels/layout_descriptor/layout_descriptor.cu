@@ -8,7 +8,7 @@ namespace {
 
 constexpr int GRID = 12;
 constexpr int CHANNELS = 3;
-constexpr unsigned THREADS = 256;
+constexpr unsigned THREADS = 64;
 
 // How many twelfths of pixel `pixel` are in cell `cell`.
 __device__ __forceinline__ int covered(int pixel, int cell, int size) {
