@@ -59,6 +59,7 @@ def test_every_good_take_has_its_results_and_every_bad_one_its_reason(
         assert sorted(row["state"] for row in csv.DictReader(file)) == ["done", "done", "failed"]
     page = (out / "index.html").read_text()
     assert all(f'src="takes/{take.name}/clips/01_' in page for take in takes)
+    assert all(f'href="takes/{take.name}/report.html"' in page for take in takes)
 
 
 def test_a_take_has_what_a_run_of_its_own_gives(
@@ -117,3 +118,15 @@ def test_figures_for_prometheus(footage: Path, tmp_path: Path) -> None:
     assert 'bestshot_batch_files{state="done"} 1.0' in text
     assert 'bestshot_batch_files{state="failed"} 1.0' in text
     assert "bestshot_batch_files_waiting 0.0" in text
+
+
+def test_another_prompt_only_picks_again(footage: Path, tiny_model: Any, tmp_path: Path) -> None:
+    asked = ("batch", footage / "one", "-o", tmp_path, "--model", tiny_model.path, "--log-json")
+    assert bestshot(*asked, "--prompt", "a").returncode == 0
+    (take,) = (tmp_path / "takes").iterdir()
+    assert moments.read_json(take / "moments.json").settings.pick["prompt"] == ["a"]
+    again = bestshot(*asked)
+    assert '"stages": "pick, export"' in again.stderr
+    document = moments.read_json(take / "moments.json")
+    assert document.settings.pick["prompt"] == []
+    assert all(moment.measures.prompt_similarity is None for moment in document.moments)

@@ -102,11 +102,12 @@ def _page(takes: list[dict[str, Any]], failures: list[dict[str, Any]], best: lis
         _STYLE,
         f"</style><h1>{len(takes)} takes, {hours} of footage</h1>",
     ]
+    reports = {take["take"]: take["report"] for take in takes}
     if best:
         parts += [
             "<h2>Best moments of all takes</h2><p><small>Ranked by raw scores, which compare across takes; "
             "near duplicates left out.</small></p><div class=best>",
-            *map(_figure, best),
+            *(_figure(moment, reports.get(moment.take)) for moment in best),
             "</div>",
         ]
     parts += ["<h2>Takes</h2><table><tr><th>take<th class=n>length<th class=n>moments<th class=n>best at<th>source"]
@@ -123,12 +124,12 @@ def _text(value: object) -> str:
     return html.escape(str(value))
 
 
-def _figure(moment: Best) -> str:
+def _figure(moment: Best, report: str | None) -> str:
     clip = f'<video src="{quote(moment.clip)}" controls preload=metadata muted></video>' if moment.clip else ""
     name = _text(shown(Path(moment.source).name))
     return (
         f"<figure>{clip}<figcaption>{moment.rank}. <b>{name}</b> at {clock(moment.peak_s)}<br>"
-        f'<small>score {moment.raw_score:.3f}, <a href="{quote(moment.take)}/">results</a></small>'
+        f'<small>score {moment.raw_score:.3f}, <a href="{quote(moment.take)}/{report or ""}">report</a></small>'
         "</figcaption></figure>"
     )
 
