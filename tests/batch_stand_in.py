@@ -27,6 +27,8 @@ def _misbehave(name: str, times: int) -> Failed | None:
         return Failed(kind="DecodeError", reason=f"{name}: is broken")
     if "full" in name and times == 1:
         return Failed(kind="ExportError", reason="cannot be written", disk_full=True)
+    if "hungry" in name and times <= 2:
+        return Failed(kind="MemoryError", reason="it ran out of memory")
     if "roomless" in name and times == 1:
         return Failed(kind="ExportError", reason="the encoder had no room")
     return None

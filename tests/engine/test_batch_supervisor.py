@@ -140,6 +140,14 @@ def test_an_encoder_that_had_no_room_pauses_too(batch: Any, monkeypatch: pytest.
     assert [event for event, _ in made.events if event in ("paused", "resumed")] == ["paused", "resumed"]
 
 
+def test_out_of_memory_goes_on_with_fewer_workers(batch: Any) -> None:
+    made = batch("hungry.mp4", "a.mp4", "b.mp4")
+    tally, given = made.run(workers=3, devices=("0",))
+    assert (tally.done, tally.failures, made.told("retry")) == (3, [], [])
+    assert [fields["workers"] for fields in made.told("fewer")] == [2, 1]
+    assert given.count("hungry.mp4 auto") == 3
+
+
 @pytest.mark.parametrize("budget", ["1", "40%"])
 def test_more_failures_than_allowed_stop_the_batch(batch: Any, budget: str) -> None:
     tally, _ = batch("bad1.mp4", "bad2.mp4", "bad3.mp4", "y.mp4").run(max_failures=budget, workers=1)

@@ -257,6 +257,12 @@ class Supervisor:
             shutil.rmtree(self.layout.staging(self.journal.owner) / str(worker.number), ignore_errors=True)
             self._list.put_back(job, first=True)
             self._wait_for_room()
+        elif answer.kind == "MemoryError" and self._count > len(self._devices):
+            # They share a device, a GPU or this machine's memory: one fewer from now on, and no attempt is lost.
+            self._count -= 1
+            self._tell("fewer", workers=self._count)
+            self._drop(worker)
+            self._list.put_back(job)
         elif answer.kind in _BATCH_WIDE:
             self.tally.stopped = answer.reason
             self._list.put_back(job)

@@ -31,6 +31,7 @@ _SENTENCES = {
     "failed": "{path}: failed: {reason}",
     "paused": "{folder}: the disk is full; free some space, and the batch goes on by itself",
     "resumed": "{folder}: there is room again; going on",
+    "fewer": "out of memory; going on with {workers} workers",
     "stopped": "stopping: {reason}",
 }
 
