@@ -286,6 +286,9 @@ class BatchConfig:
     memory: float | None = _setting(
         None, "end a worker that takes more; unset: its share of four fifths of this machine's", low=0.1, unit="GiB"
     )
+    stage_space: float = _setting(
+        20.0, "disk for files fetched from object storage or the web, under the output folder", above=0, unit="GiB"
+    )
     max_failures: str | None = None
     """Stop when more files failed: a count, or a share of all as ``5%``; None: never."""
     retry_failed: bool = False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import BinaryIO
 
 from .errors import InputError, shown
 
@@ -20,16 +21,25 @@ def fingerprint(path: Path) -> str:
     Raises:
         InputError: the file cannot be read.
     """
-    digest = hashlib.sha256()
     try:
         with path.open("rb") as file:
-            size = file.seek(0, 2)
-            digest.update(size.to_bytes(8, "big"))
-            for offset in _offsets(size):
-                file.seek(offset)
-                digest.update(file.read(_BLOCK))
+            return fingerprint_of(file)
     except OSError as error:
         raise InputError(f"{shown(path)}: cannot be read: {error.strerror or error}") from error
+
+
+def fingerprint_of(file: BinaryIO) -> str:
+    """The same of an open file that can seek, wherever it lies.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    digest = hashlib.sha256()
+    size = file.seek(0, 2)
+    digest.update(size.to_bytes(8, "big"))
+    for offset in _offsets(size):
+        file.seek(offset)
+        digest.update(file.read(_BLOCK))
     return f"sha256-blocks:{digest.hexdigest()[:32]}"
 
 

@@ -12,6 +12,7 @@ from ..errors import DecodeError, InputError, shown
 from ..source import fingerprint
 from . import plan
 from .inputs import Footage
+from .remote import look_at
 
 SPEED = 8.0
 """Assumed before anything was measured here: seconds of footage a worker gets through in a second on a CPU."""
@@ -25,6 +26,9 @@ def look_ahead(files: Sequence[Footage], root: Path, config: Config, batch: Batc
     seen: dict[str, Path] = {}
     footage = clips = 0.0
     for item in files:
+        if item.uri is not None:
+            yield _remote(item)
+            continue
         try:
             content = fingerprint(item.path)
             if content in seen:
@@ -45,6 +49,16 @@ def look_ahead(files: Sequence[Footage], root: Path, config: Config, batch: Batc
         f"{len(files)} files, {clock(footage, 0)} to analyze; very roughly {time} at {SPEED:g} times real time "
         f"with {batch.workers} workers, and {size / 2**30:.2f} GiB of disk"
     )
+
+
+def _remote(item: Footage) -> str:
+    """A file that would be fetched; how long it is shows only then."""
+    try:
+        size = look_at(str(item.uri)).size
+    except InputError as error:
+        return f"{'would fail':21} {error}"
+    told = "of unknown size" if size is None else f"{size / 2**20:.1f} MiB"
+    return f"{'fetch if not done':21} {shown(item.source)}, {told}"
 
 
 def _stages(item: Footage, content: str, root: Path, config: Config) -> tuple[str, float]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TextIO
 
 from ..errors import InputError, shown
+from . import remote
 
 _VIDEO_SUFFIXES = frozenset(
     (
@@ -25,15 +26,26 @@ class Footage:
     """One file to look at."""
 
     path: Path
+    """Where it lies; of a file elsewhere only its name, until it is fetched."""
     asked: bool
     """Whether it was named, or has a name as videos have: then it is a failure that it holds no video."""
+    uri: str | None = None
+    """What it is to be fetched from."""
+    origin: str | None = None
+    """The same as it may be shown: without passwords and signatures."""
+
+    @property
+    def source(self) -> Path | str:
+        """What to call it."""
+        return self.origin or self.path
 
 
 def expand(specs: Iterable[str], *, without: Path, stdin: TextIO | None = None) -> list[Footage]:
     """The files that ``specs`` name, each once, in order.
 
     A folder stands for every file below it, hidden ones left out; ``@list.txt`` for the names in it, a line each;
-    ``-`` for those on ``stdin``. ``without`` is a folder whose files are results, not footage.
+    ``-`` for those on ``stdin``. URIs are looked at only where they stand for many; one that cannot be listed is left
+    to fail when its turn comes. ``without`` is a folder whose files are results, not footage.
 
     Raises:
         InputError: a name stands for nothing.
@@ -42,7 +54,9 @@ def expand(specs: Iterable[str], *, without: Path, stdin: TextIO | None = None) 
     found: dict[str, Footage] = {}
     for spec in specs:
         for item in _expanded(spec, stdin):
-            if not item.path.resolve().is_relative_to(results):
+            if item.uri is not None:
+                found.setdefault(item.uri, item)
+            elif not item.path.resolve().is_relative_to(results):
                 found.setdefault(os.path.realpath(item.path), item)
     if not found:
         raise InputError("no files to look at; name videos, or a folder that holds some")
@@ -70,12 +84,15 @@ def _listed(lines: Iterable[str], folder: Path, origin: str) -> Iterator[Footage
         if not name.strip() or name.startswith("#"):
             continue
         try:
-            yield from _named(str(folder / name))
+            yield from _named(name if remote.is_uri(name) else str(folder / name))
         except InputError as error:
             raise InputError(f"{origin}, line {number}: {error}") from None
 
 
 def _named(name: str) -> Iterator[Footage]:
+    if remote.is_uri(name):
+        yield from _elsewhere(name)
+        return
     path = Path(name)
     if path.is_dir():
         yield from _below(path)
@@ -93,6 +110,18 @@ def _named(name: str) -> Iterator[Footage]:
                 yield from _below(Path(match))
             else:
                 yield _in_folder(Path(match))
+
+
+def _elsewhere(uri: str) -> Iterator[Footage]:
+    many = remote.stands_for_many(uri)
+    try:
+        found = remote.listed(uri) if many else [uri]
+    except InputError:
+        found, many = [uri], False
+    for each in found:
+        name = Path(remote.name_of(each))
+        asked = not many or name.suffix.lower() in _VIDEO_SUFFIXES
+        yield Footage(name, asked=asked, uri=each, origin=remote.shown_uri(each))
 
 
 def _below(folder: Path) -> Iterator[Footage]:

@@ -36,6 +36,8 @@ class TakeTask:
     """Where finished stretches of its analysis are kept."""
     known: Path | None
     """A track with this very analysis, if there is one."""
+    origin: str | None
+    """What results call the take, where its file was only fetched from there."""
     receipt: str
     """Text of `RECEIPT`, which says what the results are for."""
 

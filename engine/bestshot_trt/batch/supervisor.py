@@ -14,7 +14,7 @@ from pathlib import Path
 from .. import errors
 from ..config import BatchConfig, Config
 from ..cores import usable_cores
-from ..errors import BestshotError, ExportError
+from ..errors import BestshotError, ExportError, shown
 from ..files import check_folder
 from . import plan
 from .inputs import Footage
@@ -76,8 +76,11 @@ class Supervisor:
             self._model_name = self._model()
             keys = plan.keys_of(self._config, self._model_name)
             self._list = Worklist(self._footage, self.layout, self.journal, keys, self._batch, self.tally, self._tell)
-            while self._step():
-                pass
+            try:
+                while self._step():
+                    pass
+            finally:
+                self._list.end()
         finally:
             for worker in self.workers.values():
                 worker.end()
@@ -133,6 +136,7 @@ class Supervisor:
     def _step(self) -> bool:
         """One turn: give out work, hear what the workers say, look after them. False when all is done."""
         self._beat()
+        self._list.turn()
         self._assign()
         busy = [worker for worker in self.workers.values() if not worker.idle]
         if not busy and (self.tally.stopped or not (self._list or self._splitter)):
@@ -180,7 +184,7 @@ class Supervisor:
         parts = self.layout.parts(job.content, job.keys.analyze)
         worker.use(self._cores(worker.number))
         worker.give(RangeTask(path=path, config=self._config, parts=parts, within=stretch.within), stretch)
-        self._tell("given", path=path, worker=worker.number, stages="analyze a part")
+        self._tell("given", path=job.footage.source, worker=worker.number, stages="analyze a part")
 
     def _give(self, worker: Worker, job: plan.Job) -> None:
         config = self._config
@@ -195,12 +199,13 @@ class Supervisor:
             track=self.layout.track(job.content, job.keys.analyze),
             parts=self.layout.parts(job.content, job.keys.analyze),
             known=job.known,
+            origin=job.footage.origin,
             receipt=plan.receipt_text(job.content, job.keys, self._model_name),
         )
-        self.journal.note(job.content, str(job.footage.path), "started", job.stages)
+        self.journal.note(job.content, str(job.footage.source), "started", job.stages)
         worker.use(self._cores(worker.number, alone=self.tally.files == 1))
         worker.give(task, job)
-        self._tell("given", path=job.footage.path, worker=worker.number, stages=job.stages)
+        self._tell("given", path=job.footage.source, worker=worker.number, stages=job.stages)
 
     def _hear(self, worker: Worker) -> None:
         try:
@@ -241,17 +246,18 @@ class Supervisor:
             footage_s=answer.footage_s,
             seconds=seconds,
             stages=job.stages,
-            path=str(job.footage.path),
+            path=str(job.footage.source),
         )
+        self._list.settled(job)
         self.tally.done += 1
         self.tally.footage_s += answer.footage_s
-        self._tell("done", path=job.footage.path, footage_s=answer.footage_s, seconds=seconds, notes=answer.notes)
+        self._tell("done", path=job.footage.source, footage_s=answer.footage_s, seconds=seconds, notes=answer.notes)
         worker.finished += 1
         if worker.finished >= self._batch.recycle or worker.memory() > self._memory_limit() / 2:
             self._drop(worker)
 
     def _failed(self, worker: Worker, job: plan.Job, answer: Failed) -> None:
-        path = job.footage.path
+        path, reason = job.footage.source, answer.reason.replace(shown(job.footage.path), shown(job.footage.source))
         # An encoder says in its own words that it had no room.
         if answer.disk_full or (answer.kind == "ExportError" and self._is_full()):
             shutil.rmtree(self.layout.staging(self.journal.owner) / str(worker.number), ignore_errors=True)
@@ -267,12 +273,13 @@ class Supervisor:
             self.tally.stopped = answer.reason
             self._list.put_back(job)
         elif answer.kind == "InputError" and not job.footage.asked:
-            self.journal.fail(job.content, job.keys, answer.reason, path=str(path), state="skipped")
+            self.journal.fail(job.content, job.keys, reason, path=str(path), state="skipped")
+            self._list.settled(job)
             self.tally.skipped += 1
-            self._tell("skipped", path=path, reason=answer.reason)
+            self._tell("skipped", path=path, reason=reason)
         else:
             self._drop(worker)
-            self._retry(job, answer.reason)
+            self._retry(job, reason)
 
     def _drop(self, worker: Worker) -> None:
         del self.workers[worker.number]
@@ -283,7 +290,7 @@ class Supervisor:
         job = worker.doing
         self._drop(worker)
         if isinstance(job, Stretch):
-            self._tell("retry", path=job.footage.path, reason=reason)
+            self._tell("retry", path=job.footage.source, reason=reason)
             self._over(job, None)
         else:
             self._retry(job, reason)
@@ -304,14 +311,15 @@ class Supervisor:
     def _retry(self, job: plan.Job, reason: str) -> None:
         """Once more in a fresh worker, then once on the CPU where that is another way, then no more."""
         job.failures.append(reason)
-        path = str(job.footage.path)
+        path = str(job.footage.source)
         if len(job.failures) < (3 if self._devices[0] is not None else 2):
             self.journal.note(job.content, path, "retry", reason)
-            self._tell("retry", path=job.footage.path, reason=reason)
+            self._tell("retry", path=job.footage.source, reason=reason)
             self._list.put_back(job)
             return
         self.journal.fail(job.content, job.keys, reason, path=path)
-        self._list.give_up(job.footage.path, reason)
+        self._list.settled(job)
+        self._list.give_up(job.footage.source, reason)
 
     def _say_full(self) -> None:
         if not self._paused:

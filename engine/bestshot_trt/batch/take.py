@@ -16,6 +16,7 @@ from .. import pipeline, prompts, results
 from ..decode import probe
 from ..errors import ExportError, InputError, shown
 from ..files import write_text
+from ..moments import MomentsDocument
 from ..progress import Progress
 from ..track import Track, read_track, write_track
 from . import segments
@@ -34,11 +35,15 @@ def deliver(task: TakeTask, progress: Progress) -> Done:
     track = _analysed(task, progress)
     if track.meta.source.fingerprint != task.content:
         raise InputError(f"{shown(task.path)}: changed while it was worked on; run the batch again")
+    if task.origin is not None:
+        track = _from(track, task.origin)
     shutil.rmtree(task.staging, ignore_errors=True)
     _folder(task.staging)
     scored = pipeline.rescore(prompts.apply(_unprompted(track), task.config.pick, progress), task.config)
     write_track(scored, task.staging / results.TRACK)
     document = pipeline.deliver(scored, probe(task.path), task.staging, task.config, progress, home=task.target)
+    if task.origin is not None and task.config.export.cut_lists:
+        _point_home(document, task)
     write_text(task.staging / RECEIPT, task.receipt)
     _put_in_place(task.staging, task.target)
     with contextlib.suppress(OSError):
@@ -60,12 +65,30 @@ def _analysed(task: TakeTask, progress: Progress) -> Track:
             track = read_track(path)
             if track.meta.source.fingerprint == task.content:
                 # The take may have moved since.
-                source = dataclasses.replace(track.meta.source, path=str(task.path.absolute()))
-                return dataclasses.replace(track, meta=dataclasses.replace(track.meta, source=source))
+                return _from(track, str(task.path.absolute()))
     track = segments.whole(task.path, task.config.analyze, task.parts, progress)
     write_track(track, task.track)
     shutil.rmtree(task.parts, ignore_errors=True)
     return track
+
+
+def _point_home(document: MomentsDocument, task: TakeTask) -> None:
+    """Cut lists of a fetched take name it as it would be beside its results: what was fetched is removed."""
+    from ..export import channels_of, write_cut_lists
+
+    write_cut_lists(
+        document,
+        task.staging / results.CUTS,
+        source=task.target / task.path.name,
+        audio_channels=channels_of(probe(task.path)),
+        drop_frame=task.config.export.timecode == "df",
+    )
+
+
+def _from(track: Track, path: str) -> Track:
+    """``track`` with another name for its source."""
+    source = dataclasses.replace(track.meta.source, path=path)
+    return dataclasses.replace(track, meta=dataclasses.replace(track.meta, source=source))
 
 
 def _unprompted(track: Track) -> Track:

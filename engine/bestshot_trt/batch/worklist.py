@@ -14,8 +14,11 @@ from ..errors import shown
 from . import plan
 from .inputs import Footage
 from .journal import Journal, Keys, Row
+from .staging import Stage
 
 _LOOK_AGAIN_S = 1.0
+_AHEAD = 2
+"""Remote files are fetched for so many takes more than there are workers."""
 ALL = "analyze, pick, export"
 
 Tell = Callable[..., Any]
@@ -61,16 +64,21 @@ class Worklist:
     ) -> None:
         self._layout, self._journal, self._keys, self._batch = layout, journal, keys, batch
         self._tally, self._tell = tally, tell
-        self._files: Iterator[tuple[Footage, str, str | None]] = plan.identified(footage, journal)
+        local = [item for item in footage if item.uri is None]
+        self._files: Iterator[tuple[Footage, str, str | None]] = plan.identified(local, journal)
+        space, ahead = int(batch.stage_space * 2**30), (batch.workers or 1) + _AHEAD
+        self._stage = Stage(
+            footage, layout.root, layout.staging(journal.owner) / "fetched", space, ahead, journal, tell
+        )
         self._exhausted = False
-        self._seen: dict[str, Path] = {}
+        self._seen: dict[str, Path | str] = {}
         self._again: deque[plan.Job] = deque()
         self._elsewhere: deque[tuple[Footage, str]] = deque()
         self._look_at = 0.0
 
     def __bool__(self) -> bool:
         """Whether there may be more to do."""
-        return bool(self._again or self._elsewhere) or not self._exhausted
+        return bool(self._again or self._elsewhere or self._stage) or not self._exhausted
 
     def put_back(self, job: plan.Job, *, first: bool = False) -> None:
         """Let a job be given out again, after all others or before them."""
@@ -78,6 +86,30 @@ class Worklist:
             self._again.appendleft(job)
         else:
             self._again.append(job)
+
+    def turn(self) -> None:
+        """See how far the fetching of remote files is; what is here can be given out."""
+        for item, content, unreadable in self._stage.identified():
+            job = self._looked_at(item, content, unreadable)
+            if job is None:
+                self._stage.drop(item)
+            else:
+                self._stage.fetch(job)
+        for job, reason in self._stage.fetched():
+            if reason is None:
+                self._again.append(job)
+                continue
+            self._journal.note(job.content, str(job.footage.source), "failed", reason)
+            self._stage.drop(job.footage)
+            self.give_up(job.footage.source, reason)
+
+    def settled(self, job: plan.Job) -> None:
+        """Nothing more will be done with this job; a file that was fetched for it goes."""
+        self._stage.drop(job.footage)
+
+    def end(self) -> None:
+        """Fetch no more."""
+        self._stage.end()
 
     def next(self) -> plan.Job | None:
         """The next take to work on, held for this batch; None when there is none at the moment."""
@@ -92,15 +124,15 @@ class Worklist:
 
     def _looked_at(self, item: Footage, content: str, unreadable: str | None) -> plan.Job | None:
         if unreadable is not None:
-            self._journal.note("", str(item.path), "failed", unreadable)
-            self.give_up(item.path, unreadable)
+            self._journal.note("", str(item.source), "failed", unreadable)
+            self.give_up(item.source, unreadable)
             return None
         if content in self._seen:
             self._tally.duplicates += 1
-            self._journal.note(content, str(item.path), "duplicate", str(self._seen[content]))
-            self._tell("duplicate", path=item.path, of=self._seen[content])
+            self._journal.note(content, str(item.source), "duplicate", str(self._seen[content]))
+            self._tell("duplicate", path=item.source, of=self._seen[content])
             return None
-        self._seen[content] = item.path
+        self._seen[content] = item.source
         return self._claimed(item, content)
 
     def _next_elsewhere(self) -> plan.Job | None:
@@ -110,12 +142,14 @@ class Worklist:
         self._look_at = time.monotonic() + _LOOK_AGAIN_S
         for _ in range(len(self._elsewhere)):
             job = self._claimed(*self._elsewhere.popleft())
-            if job is not None:
+            if job is not None and job.footage.uri is not None:
+                self._stage.fetch(job)
+            elif job is not None:
                 return job
         return None
 
     def _claimed(self, item: Footage, content: str) -> plan.Job | None:
-        row = self._journal.claim(content, plan.name_of(item.path, content), str(item.path))
+        row = self._journal.claim(content, plan.name_of(item.path, content), str(item.source))
         if row is None:
             self._elsewhere.append((item, content))
             return None
@@ -141,21 +175,21 @@ class Worklist:
                 footage_s=row.footage_s,
                 seconds=0,
                 stages="found in place",
-                path=str(item.path),
+                path=str(item.source),
             )
         self._tally.before += 1
-        self._tell("before", path=item.path)
+        self._tell("before", path=item.source)
 
     def _settled_before(self, item: Footage, row: Row) -> None:
         self._journal.restore(row)
         reason = row.reason or "it failed before"
         if row.state == "skipped" and not item.asked:
             self._tally.skipped += 1
-            self._tell("skipped", path=item.path, reason=reason)
+            self._tell("skipped", path=item.source, reason=reason)
         else:
-            self.give_up(item.path, f"{reason} (found before; --retry-failed tries again)")
+            self.give_up(item.source, f"{reason} (found before; --retry-failed tries again)")
 
-    def give_up(self, path: Path, reason: str) -> None:
+    def give_up(self, path: Path | str, reason: str) -> None:
         """Count a file as failed, and stop the batch when there are more of them than it may have."""
         self._tally.failures.append((str(path), reason))
         self._tell("failed", path=path, reason=reason)

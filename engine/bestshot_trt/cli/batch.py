@@ -24,7 +24,8 @@ FootageArgument = Annotated[
     list[str],
     typer.Argument(
         metavar="FOOTAGE...",
-        help="Videos, folders (all that is in them), patterns as 'day*/**/*.mov', @list.txt, or - for names on stdin.",
+        help="Videos, folders (all that is in them), patterns as 'day*/**/*.mov', s3://, gs:// and https:// URIs, "
+        "@list.txt, or - for names on stdin.",
         show_default=False,
     ),
 ]
@@ -41,6 +42,7 @@ BatchFolder = Annotated[
 ]
 Workers = Annotated[int | None, o.of(BatchConfig, "workers", "--workers", panel=BATCH)]
 Stall = Annotated[float | None, o.of(BatchConfig, "stall", "--stall", panel=BATCH)]
+StageSpace = Annotated[float | None, o.of(BatchConfig, "stage_space", "--stage-space", panel=BATCH)]
 Recycle = Annotated[int | None, o.of(BatchConfig, "recycle", "--recycle", panel=BATCH)]
 Memory = Annotated[float | None, o.of(BatchConfig, "memory", "--memory", panel=BATCH)]
 MaxFailures = Annotated[
@@ -85,6 +87,7 @@ def batch(
     stall: Stall = None,
     recycle: Recycle = None,
     memory: Memory = None,
+    stage_space: StageSpace = None,
     fps: o.Fps = None,
     score_height: o.ScoreHeight = None,
     model: o.Model = None,
@@ -161,7 +164,13 @@ def batch(
                 timecode,
             ),
         )
-        options: dict[str, Any] = {"workers": workers, "stall": stall, "recycle": recycle, "memory": memory}
+        options: dict[str, Any] = {
+            "workers": workers,
+            "stall": stall,
+            "recycle": recycle,
+            "memory": memory,
+            "stage_space": stage_space,
+        }
         chosen = BatchConfig(
             **{name: value for name, value in options.items() if value is not None},
             max_failures=max_failures,

@@ -29,6 +29,7 @@ _SENTENCES = {
     "skipped": "{path}: left out: {reason}",
     "retry": "{path}: {reason}; trying again",
     "failed": "{path}: failed: {reason}",
+    "fetching": "{path}: fetching",
     "paused": "{folder}: the disk is full; free some space, and the batch goes on by itself",
     "resumed": "{folder}: there is room again; going on",
     "fewer": "out of memory; going on with {workers} workers",

@@ -1,0 +1,268 @@
+"""A batch over files in object storage and on the web, from real servers on this machine."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bestshot_trt import moments
+from bestshot_trt.batch import remote
+from bestshot_trt.batch.inputs import expand
+from bestshot_trt.source import fingerprint
+
+KEYS = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing", "AWS_DEFAULT_REGION": "us-east-1"}
+
+
+def bestshot(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "bestshot_trt", *map(str, arguments)]
+    return subprocess.run(
+        command, capture_output=True, text=True, check=False, timeout=120, env={**os.environ, **environment}
+    )
+
+
+def told(ran: subprocess.CompletedProcess[str], event: str) -> list[dict[str, Any]]:
+    lines = (json.loads(line) for line in ran.stderr.splitlines() if line.startswith("{"))
+    return [line for line in lines if line["event"] == event]
+
+
+class Web:
+    """A folder served over HTTP/1.1; ``faults`` are taken one a GET, by its path."""
+
+    def __init__(self, folder: Path) -> None:
+        self.asked: list[tuple[str, str, str | None]] = []
+        self.faults: dict[str, list[str]] = {}
+        self.ranges = True
+        web = self
+
+        class Handler(SimpleHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def __init__(self, *arguments: Any) -> None:
+                super().__init__(*arguments, directory=str(folder))
+
+            def log_message(self, *arguments: object) -> None:
+                pass
+
+            def do_HEAD(self) -> None:
+                self._answer()
+
+            def do_GET(self) -> None:
+                self._answer()
+
+            def _answer(self) -> None:
+                path = Path(self.translate_path(self.path))
+                asked = self.headers.get("Range") if web.ranges else None
+                web.asked.append((self.command, path.name, asked))
+                faults = web.faults.get(path.name, [])
+                fault = faults.pop(0) if faults and (self.command == "GET" or faults[0].isdigit()) else ""
+                if fault.isdigit() or not path.is_file():
+                    self.send_response(int(fault or 404))
+                    self.send_header("Content-Length", "0")
+                    self.end_headers()
+                    return
+                content = path.read_bytes()
+                start, stop = 0, len(content)
+                if asked:
+                    first, _, last = asked.removeprefix("bytes=").partition("-")
+                    start, stop = int(first), min(stop, int(last) + 1 if last else stop)
+                self.send_response(206 if asked else 200)
+                if asked:
+                    self.send_header("Content-Range", f"bytes {start}-{stop - 1}/{len(content)}")
+                self.send_header("Content-Length", str(stop - start))
+                self.send_header("ETag", f'"{fingerprint(path)}"')
+                self.end_headers()
+                if self.command == "GET":
+                    self.wfile.write(content[start : start + 1000 if fault == "cut" else stop])
+                    self.close_connection = fault == "cut"
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    def gets(self, name: str) -> list[str | None]:
+        return [asked for method, path, asked in self.asked if method == "GET" and path == name]
+
+    def end(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+@pytest.fixture
+def web(tmp_path: Path) -> Iterator[Web]:
+    pytest.importorskip("aiohttp")
+    (tmp_path / "www").mkdir()
+    web = Web(tmp_path / "www")
+    yield web
+    web.end()
+
+
+@pytest.fixture(scope="module")
+def bucket() -> Iterator[Any]:
+    """A bucket ``footage`` on an S3 server: the client to fill it with, and the environment that finds it."""
+    pytest.importorskip("s3fs")
+    boto3 = pytest.importorskip("boto3")
+    server_module = pytest.importorskip("moto.server")
+    server = server_module.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    url = f"http://{host}:{port}"
+    client = boto3.client(
+        "s3", endpoint_url=url, region_name="us-east-1", aws_access_key_id="t", aws_secret_access_key="t"
+    )
+    client.create_bucket(Bucket="footage")
+    yield client, {**KEYS, "AWS_ENDPOINT_URL": url}
+    server.stop()
+
+
+def test_a_batch_over_a_bucket_gives_what_local_files_give_and_fetches_nothing_twice(
+    bucket: Any, clip: Any, tmp_path: Path
+) -> None:
+    client, environment = bucket
+    take, other = (clip("-c:v libx264 -preset ultrafast -g 25", size=size, seconds=3) for size in ("96x64", "64x96"))
+    for key, path in (("day1/a.mp4", take), ("day1/sub/copy of a.mp4", take), ("day1/b.mp4", other)):
+        client.upload_file(str(path), "footage", key)
+    client.put_object(Bucket="footage", Key="day1/notes.txt", Body=b"not a video")
+    out = tmp_path / "out"
+    ask = ("batch", "s3://footage/day1/", "s3://footage/gone.mp4", "-o", out, "--model", "none", "--log-json")
+    ran = bestshot(*ask, **environment)
+    assert ran.returncode == 1, ran.stderr
+    assert ran.stdout.splitlines() == [
+        "gone.mp4  no such file; check the name",
+        "5 files: 2 done, 1 duplicates, 1 not videos, 1 failed",
+    ]
+    assert "Traceback" not in ran.stderr
+    # A copy is known by its blocks, without being fetched.
+    assert sorted(event["path"] for event in told(ran, "fetching")) == [
+        *("s3://footage/day1/a.mp4", "s3://footage/day1/b.mp4", "s3://footage/day1/notes.txt"),
+    ]
+    assert list((out / ".bestshot" / "work").iterdir()) == []
+    (found,) = (out / "takes").glob("a-*")
+    document = moments.read_json(found / "moments.json")
+    assert document.source.path == "s3://footage/day1/a.mp4"
+    assert all((found / (moment.clip or "")).stat().st_size for moment in document.moments)
+    # What was fetched is gone; cut lists name the take as it would lie beside its results.
+    (cuts,) = (found / "cuts").glob("*.edl")
+    assert f"{found.as_uri()}/a.mp4" in cuts.read_text()
+    (tmp_path / "local").mkdir()
+    shutil.copy(take, tmp_path / "local" / "a.mp4")
+    bestshot("batch", tmp_path / "local", "-o", tmp_path / "alike", "--model", "none")
+    alike = next((tmp_path / "alike" / "takes").iterdir())
+    assert alike.name == found.name
+    local = moments.read_json(alike / "moments.json")
+    assert local.moments == document.moments
+
+    again = bestshot(*ask, **environment)
+    assert (told(again, "fetching"), len(told(again, "before"))) == ([], 2)
+    # Other content under a known name is looked at again, and found to be done.
+    client.upload_file(str(other), "footage", "day1/a.mp4")
+    client.upload_file(str(take), "footage", "day1/b.mp4")
+    assert told(bestshot(*ask, **environment), "fetching") == []
+
+
+def test_a_pattern_in_a_bucket_and_what_cannot_be_had(bucket: Any, tmp_path: Path, monkeypatch: Any) -> None:
+    client, environment = bucket
+    for key in ("p/a.mp4", "p/b.mov", "p/c.txt", "p/.hidden.mp4"):
+        client.put_object(Bucket="footage", Key=key, Body=b"x")
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    names = [item.source for item in expand(["s3://footage/p/*.m*", "s3://footage/p/"], without=tmp_path)]
+    assert names == ["s3://footage/p/a.mp4", "s3://footage/p/b.mov", "s3://footage/p/c.txt"]
+    for uri, reason in (
+        ("s3://footage/none/*.mp4", "stands for no file"),
+        ("s3://no-such-bucket/*.mp4", "no such file|stands for no file"),
+    ):
+        with pytest.raises(remote.InputError, match=reason):
+            remote.listed(uri)
+    with pytest.raises(remote.InputError, match="s3://footage/p: is a folder; end it with /"):
+        remote.look_at("s3://footage/p")
+    with pytest.raises(remote.InputError, match="this kind of URI is not known"):
+        remote.look_at("floppy://a/b.mp4")
+
+
+def test_without_credentials_or_library_one_line_and_the_batch_goes_on(bucket: Any, clip: Any, tmp_path: Path) -> None:
+    _, environment = bucket
+    take = clip("-c:v libx264 -preset ultrafast -g 25", seconds=3)
+    without = dict.fromkeys(KEYS, "") | {
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_ENDPOINT_URL": environment["AWS_ENDPOINT_URL"],
+        "HOME": str(tmp_path),
+    }
+    ran = bestshot("batch", take, "s3://footage/x.mp4", "-o", tmp_path / "a", "--model", "none", **without)
+    assert "x.mp4  no credentials for this store" in ran.stdout
+    assert ran.stdout.splitlines()[-1] == "2 files: 1 done, 1 failed"
+    hidden = tmp_path / "hidden"
+    hidden.mkdir()
+    (hidden / "gcsfs.py").write_text("raise ModuleNotFoundError('gcsfs')")
+    path = os.pathsep.join([str(hidden), os.environ.get("PYTHONPATH", "")])
+    ran = bestshot("batch", take, "gs://footage/x.mp4", "-o", tmp_path / "a", "--model", "none", PYTHONPATH=path)
+    assert (
+        'x.mp4  the library for this kind of store is not installed: pip install "bestshot-trt[remote]"' in ran.stdout
+    )
+    assert ran.stdout.splitlines()[-1] == "2 files: 0 done, 1 done before, 1 failed"
+
+
+def test_a_broken_transfer_goes_on_where_it_broke(web: Web, tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr(remote, "_FIRST_WAIT_S", 0.01)
+    monkeypatch.setattr(remote, "_CHUNK", 4000)
+    content = os.urandom(20_000)
+    (tmp_path / "www" / "a.mp4").write_bytes(content)
+    uri = f"{web.url}/a.mp4"
+    look = remote.look_at(uri)
+    web.faults["a.mp4"] = ["cut", "503"]
+    remote.fetch(uri, look, tmp_path / "got.mp4")
+    assert (tmp_path / "got.mp4").read_bytes() == content
+    assert web.gets("a.mp4")[0] is None
+    assert any((asked or "").startswith("bytes=1000-") for asked in web.gets("a.mp4"))
+    assert [path.name for path in tmp_path.iterdir() if "part" in path.name] == []
+
+
+def test_what_changes_or_never_comes_leaves_nothing_behind(web: Web, tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr(remote, "_FIRST_WAIT_S", 0.01)
+    file = tmp_path / "www" / "a.mp4"
+    file.write_bytes(b"a" * 5000)
+    uri = f"{web.url}/a.mp4"
+    look = remote.look_at(uri)
+    file.write_bytes(b"b" * 5000)
+    with pytest.raises(remote.InputError, match="changed while it was fetched"):
+        remote.fetch(uri, look, tmp_path / "got" / "a.mp4")
+    web.faults["a.mp4"] = ["500"] * 100
+    with pytest.raises(remote.InputError, match=r"a\.mp4: cannot be fetched after 5 attempts"):
+        remote.look_at(uri)
+    web.faults["a.mp4"] = ["403"] * 100
+    with pytest.raises(remote.InputError, match="refuses access"):
+        remote.look_at(uri)
+    assert list((tmp_path / "got").iterdir()) == []
+
+
+@pytest.mark.parametrize("ranges", [True, False])
+def test_takes_on_the_web_within_the_bound_of_disk(web: Web, clip: Any, tmp_path: Path, ranges: bool) -> None:
+    web.ranges = ranges
+    sizes = []
+    for name, size in (("a.mp4", "96x64"), ("b.mp4", "64x96")):
+        shutil.copy(clip("-c:v libx264 -preset ultrafast -g 25", size=size, seconds=3), tmp_path / "www" / name)
+        sizes.append((tmp_path / "www" / name).stat().st_size)
+    (tmp_path / "www" / "large.mp4").write_bytes(os.urandom(2 * sum(sizes)))
+    bound = str((max(sizes) + 100) / 2**30)
+    uris = [f"{web.url}/{name}?token=secret" for name in ("a.mp4", "b.mp4", "large.mp4")]
+    out = tmp_path / "out"
+    ran = bestshot("batch", *uris, "-o", out, "--model", "none", "--stage-space", bound, "--log-json")
+    assert ran.stdout.splitlines()[-1] == "3 files: 2 done, 1 failed"
+    assert "more than --stage-space" in ran.stdout
+    assert "secret" not in ran.stdout + ran.stderr + "".join(p.read_text() for p in out.glob("summary.*"))
+    assert len(told(ran, "fetching")) == 2
+    assert list((out / ".bestshot" / "work").iterdir()) == []
+    listing = tmp_path / "list.txt"
+    listing.write_text(f"{web.url}/a.mp4\n")
+    looked = bestshot("batch", f"@{listing}", "-o", out, "--model", "none", "--dry-run")
+    assert looked.stdout.startswith(f"fetch if not done     {web.url}/a.mp4, ")
