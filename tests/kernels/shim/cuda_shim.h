@@ -4,6 +4,7 @@
 // reverse: where a barrier is missing, one of the two orders reads what was not written yet. Shared memory is poisoned
 // before each block. What this cannot show: races between two barriers (nothing runs at the same time), and speed.
 #pragma once
+#include <setjmp.h>
 #include <ucontext.h>
 
 #include <cmath>
@@ -40,6 +41,8 @@ constexpr size_t STACK_BYTES = 64 << 10;
 
 struct Fiber {
     ucontext_t context;
+    jmp_buf left;
+    bool entered = false;
     std::unique_ptr<char[]> stack{new char[STACK_BYTES]};
     State state = READY;
     dim3 index;
@@ -48,7 +51,8 @@ struct Fiber {
 
 struct Block {
     std::vector<Fiber> fibers;
-    ucontext_t scheduler;
+    ucontext_t first;
+    jmp_buf scheduler;
     int current = 0;
     void (*entry)(void*) = nullptr;
     void* entry_argument = nullptr;
@@ -59,27 +63,34 @@ inline Block block;
 inline void wait(State reason) {
     Fiber& fiber = block.fibers[block.current];
     fiber.state = reason;
-    swapcontext(&fiber.context, &block.scheduler);
+    // Jumps, since swapping contexts asks the kernel for the signal mask each time.
+    if (!_setjmp(fiber.left)) _longjmp(block.scheduler, 1);
 }
 
 inline void trampoline() {
     block.entry(block.entry_argument);
     block.fibers[block.current].state = DONE;
+    _longjmp(block.scheduler, 1);
 }
 
 inline void start(Fiber& fiber) {
     getcontext(&fiber.context);
     fiber.context.uc_stack.ss_sp = fiber.stack.get();
     fiber.context.uc_stack.ss_size = STACK_BYTES;
-    fiber.context.uc_link = &block.scheduler;
+    fiber.context.uc_link = nullptr;
     fiber.state = READY;
+    fiber.entered = false;
     makecontext(&fiber.context, trampoline, 0);
 }
 
 inline void resume(int thread) {
     block.current = thread;
     threadIdx = block.fibers[thread].index;
-    swapcontext(&block.scheduler, &block.fibers[thread].context);
+    Fiber& fiber = block.fibers[thread];
+    if (_setjmp(block.scheduler)) return;
+    if (fiber.entered) _longjmp(fiber.left, 1);
+    fiber.entered = true;
+    swapcontext(&block.first, &fiber.context);
 }
 
 // Sets free the fibers [first, last) if all that are left of them wait for the same reason.
