@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -119,3 +120,15 @@ def gpu_on_cpu(shim_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[A
     yield gpu
     for each in caches:
         each.cache_clear()
+
+
+@pytest.fixture(scope="session")
+def fake_driver(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A stand-in for the libraries of NVIDIA's driver, compiled; ``FAKE_CARDS`` names the cards it shows."""
+    compiler = shutil.which("cc") or shutil.which("gcc")
+    if compiler is None:
+        pytest.skip("no C compiler")
+    library = tmp_path_factory.mktemp("driver") / "fake.so"
+    source = TESTS / "engine" / "fake_driver.c"
+    subprocess.run([compiler, "-shared", "-fPIC", "-O1", "-Wall", "-Werror", source, "-o", library], check=True)
+    return library

@@ -123,7 +123,22 @@ int nvmlDeviceGetUUID(size_t handle, char *text, unsigned size) {
     snprintf(text, size, form, (unsigned)(handle - 1) % 100);
     return 0;
 }
-int nvmlDeviceGetMemoryInfo(size_t handle, unsigned long long *bytes) { bytes[0] = of_nvml(handle)->memory; return 0; }
+int nvmlDeviceGetMemoryInfo(size_t handle, unsigned long long *bytes) {
+    bytes[0] = of_nvml(handle)->memory;
+    bytes[2] = bytes[0] / 4;  // used
+    return 0;
+}
+// What a card divided by MIG tells of its load: nothing.
+int nvmlDeviceGetDecoderUtilization(size_t handle, unsigned *percent, unsigned *period) {
+    *percent = number("FAKE_LOAD", 0);
+    *period = 167000;
+    return of_nvml(handle)->mig ? 3 : 0;
+}
+int nvmlDeviceGetUtilizationRates(size_t handle, unsigned *percent) {
+    percent[0] = number("FAKE_LOAD", 0) / 2;
+    percent[1] = 0;
+    return of_nvml(handle)->mig ? 3 : 0;
+}
 int nvmlDeviceGetCudaComputeCapability(size_t handle, int *major, int *minor) {
     *major = of_nvml(handle)->major;
     *minor = of_nvml(handle)->minor;

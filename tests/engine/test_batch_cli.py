@@ -120,6 +120,21 @@ def test_figures_for_prometheus(footage: Path, tmp_path: Path) -> None:
     assert "bestshot_batch_files_waiting 0.0" in text
 
 
+def test_the_load_of_cards_is_shown_and_published(
+    footage: Path, fake_driver: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("prometheus_client")
+    pytest.importorskip("pynvml")
+    (tmp_path / "libnvidia-ml.so.1").symlink_to(fake_driver)
+    for name, value in {"LD_LIBRARY_PATH": str(tmp_path), "FAKE_CARDS": "L4", "FAKE_LOAD": "86"}.items():
+        monkeypatch.setenv(name, value)
+    where = tmp_path / "batch.prom"
+    bestshot("batch", footage / "one", "-o", tmp_path / "out", "--metrics", where, "--workers", "1")
+    text = where.read_text()
+    assert 'bestshot_batch_card_load_ratio{card="0",part="decoder"} 0.86' in text
+    assert 'bestshot_batch_card_memory_used_bytes{card="0"}' in text
+
+
 def test_another_prompt_only_picks_again(footage: Path, tiny_model: Any, tmp_path: Path) -> None:
     asked = ("batch", footage / "one", "-o", tmp_path, "--model", tiny_model.path, "--log-json")
     assert bestshot(*asked, "--prompt", "a").returncode == 0

@@ -62,6 +62,25 @@ def children(pid: int) -> list[int]:
         return []
 
 
+def assert_recovers(footage: Path, out: Path, uninterrupted: dict[str, bytes]) -> None:
+    """Run to the end, ``out`` has what an uninterrupted batch leaves, and nothing finished was done again."""
+    subprocess.run([*command(footage, out), "--retry-failed"], check=True, capture_output=True)
+    found = contents(out)
+    told = {"summary.json"}  # how much of it was done before
+    assert {n: b for n, b in found.items() if n not in told} == {
+        n: b for n, b in uninterrupted.items() if n not in told
+    }
+    assert not list((out / ".bestshot" / "work").iterdir())
+    assert not list((out / ".bestshot" / "tracks").iterdir())
+    journal = Journal(Layout(out).journal)
+    finished: Counter[str] = Counter()
+    for path, event, detail in journal.history():
+        # Nothing is begun again once it was entered as done.
+        assert not (event == "started" and finished[path]), (path, detail)
+        finished[path] += event == "done"
+    assert sorted(finished.values()) == [1, 1, 1]
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="finds the workers in /proc")
 @pytest.mark.parametrize("victim", ["supervisor", "worker"])
@@ -79,21 +98,40 @@ def test_killed_and_run_again_it_ends_as_if_nothing_had_been(
             batch.wait()
         else:
             batch.wait(120)
-    subprocess.run([*command(footage, out), "--retry-failed"], check=True, capture_output=True)
-    found = contents(out)
-    told = {"summary.json"}  # how much of it was done before
-    assert {n: b for n, b in found.items() if n not in told} == {
-        n: b for n, b in uninterrupted.items() if n not in told
-    }
-    assert not list((out / ".bestshot" / "work").iterdir())
-    assert not list((out / ".bestshot" / "tracks").iterdir())
-    journal = Journal(Layout(out).journal)
-    finished: Counter[str] = Counter()
-    for path, event, detail in journal.history():
-        # Nothing is begun again once it was entered as done.
-        assert not (event == "started" and finished[path]), (path, detail)
-        finished[path] += event == "done"
-    assert sorted(finished.values()) == [1, 1, 1]
+    assert_recovers(footage, out, uninterrupted)
+
+
+@pytest.fixture(scope="module")
+def faulty_disk(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    compiler = shutil.which("cc") or shutil.which("gcc")
+    if compiler is None or sys.platform != "linux":
+        pytest.skip("no C compiler, or not on Linux")
+    library = tmp_path_factory.mktemp("disk") / "faulty.so"
+    source = Path(__file__).with_name("faulty_disk.c")
+    subprocess.run([compiler, "-shared", "-fPIC", "-O1", "-Wall", "-Werror", source, "-o", library, "-ldl"], check=True)
+    return library
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["kill", "io", "short"])
+def test_writes_that_fail_leave_nothing_that_a_later_run_would_take_for_whole(
+    footage: Path, uninterrupted: dict[str, bytes], faulty_disk: Path, tmp_path: Path, kind: str
+) -> None:
+    out = tmp_path / "out"
+    chance = random.Random(kind)
+    for _ in range(int(os.environ.get("BESTSHOT_FAULTS", "4"))):
+        disk = {"LD_PRELOAD": str(faulty_disk), "FAULTY_BELOW": str(out), "FAULTY_KIND": kind}
+        disk["FAULTY_EVERY"] = str(int(10 ** chance.uniform(1, 2.7)))
+        done = subprocess.run(
+            command(footage, out),
+            env={**os.environ, **disk},
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=180,
+        )
+        assert "Traceback" not in done.stderr
+    assert_recovers(footage, out, uninterrupted)
 
 
 def test_two_batches_on_one_folder_share_the_work(

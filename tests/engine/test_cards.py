@@ -1,36 +1,25 @@
 """What the driver tells of its cards, asked of a stand-in for its libraries that is compiled for the test."""
 
-import shutil
-import subprocess
+import time
 from pathlib import Path
 
 import pytest
 
 from bestshot_trt.cards import Card, Survey, survey
+from bestshot_trt.cards.load import Load, Loads
 
-SOURCE = Path(__file__).with_name("fake_driver.c")
 LIBRARIES = {"cuda": "libcuda.so.1", "nvcuvid": "libnvcuvid.so.1", "nvml": "libnvidia-ml.so.1"}
 
 
-@pytest.fixture(scope="module")
-def built(tmp_path_factory):
-    compiler = shutil.which("cc") or shutil.which("gcc")
-    if compiler is None:
-        pytest.skip("no C compiler")
-    library = tmp_path_factory.mktemp("driver") / "fake.so"
-    subprocess.run([compiler, "-shared", "-fPIC", "-O1", "-Wall", "-Werror", SOURCE, "-o", library], check=True)
-    return library
-
-
 @pytest.fixture
-def machine(built, tmp_path, monkeypatch):
+def machine(fake_driver, tmp_path, monkeypatch):
     """Make this a machine with these cards and libraries; says what a survey of it finds."""
 
     def make(cards, *libraries, wait_s=20.0, **environment):
         for name in libraries or LIBRARIES:
             # One file under several names, so that it is loaded once: NVDEC's library sees CUDA's current context.
             (tmp_path / LIBRARIES[name]).unlink(missing_ok=True)
-            (tmp_path / LIBRARIES[name]).symlink_to(built)
+            (tmp_path / LIBRARIES[name]).symlink_to(fake_driver)
         monkeypatch.setenv("LD_LIBRARY_PATH", str(tmp_path))
         monkeypatch.setenv("FAKE_CARDS", cards)
         monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
@@ -146,3 +135,35 @@ def test_a_card_that_no_table_knows_is_not_guessed_at():
     card = Card(name="NVIDIA Z9000", uuid="GPU-0", capability=(12, 0))
     assert (card.decoders, card.encoders) == (None, None)
     assert Survey(cards=(card,)).usable == ()
+
+
+def sampled(loads):
+    end = time.monotonic() + 20
+    while not loads.latest and time.monotonic() < end:
+        time.sleep(0.02)
+    return loads.latest
+
+
+def test_the_load_of_cards_is_sampled_while_work_goes_on(machine, nvml):
+    machine("L4,H100", FAKE_LOAD="86")
+    with Loads(every_s=0.5) as loads:
+        first, second = sampled(loads)
+    assert (first.name, first.decoder, first.sm, first.used) == ("NVIDIA L4", 86, 43, 24152899584 // 4)
+    assert str(first) == "decoders 86 %, SMs 43 %, memory 5.6 of 22.5 GiB"
+    assert second.memory > first.memory
+
+
+def test_a_card_that_tells_no_load_is_named_all_the_same(machine, nvml):
+    machine("MIG")
+    with Loads(every_s=0.5) as loads:
+        (card,) = sampled(loads)
+    assert (card.decoder, card.sm) == (None, None)
+    assert str(card).startswith("memory ")
+    assert str(Load(name="x", decoder=None, sm=None, used=None, memory=None)) == "tells nothing of its load"
+
+
+def test_no_driver_gives_no_load_and_no_error(monkeypatch):
+    monkeypatch.setenv("LD_LIBRARY_PATH", "")
+    with Loads(every_s=0.01) as loads:
+        time.sleep(0.3)
+        assert loads.latest == ()

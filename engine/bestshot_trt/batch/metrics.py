@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import BackendUnavailable, ConfigError, ExportError, shown
 
 if TYPE_CHECKING:
+    from ..cards.load import Load
     from .supervisor import Supervisor
 
 EVERY_S = 5.0
@@ -42,6 +44,8 @@ class Metrics:
         self._elapsed = gauge("elapsed_seconds", "Time since the batch began")
         self._busy = gauge("workers_busy", "Workers with a task")
         self._memory = gauge("worker_memory_bytes", "Memory that a worker holds", "worker")
+        self._load = gauge("card_load_ratio", "Share of time that a card's decoders or SMs were busy", "card", "part")
+        self._held = gauge("card_memory_used_bytes", "Memory of a card that is taken", "card")
         if self._path is None:
             if int(where) > _HIGHEST_PORT:
                 raise ConfigError(
@@ -52,8 +56,8 @@ class Metrics:
             except OSError as error:
                 raise ConfigError(f"--metrics {where}: the port cannot be had: {error.strerror}") from error
 
-    def update(self, boss: Supervisor, *, now: bool = False) -> None:
-        """Publish how far ``boss`` is, every few seconds or ``now``.
+    def update(self, boss: Supervisor, cards: Sequence[Load] = (), *, now: bool = False) -> None:
+        """Publish how far ``boss`` is, and how busy ``cards`` are, every few seconds or ``now``.
 
         Raises:
             ExportError: the file cannot be written.
@@ -72,8 +76,19 @@ class Metrics:
         self._memory.clear()
         for number, worker in boss.workers.items():
             self._memory.labels(str(number)).set(worker.memory())
+        self._publish_cards(cards)
         if self._path is not None:
             self._write(self._path)
+
+    def _publish_cards(self, cards: Sequence[Load]) -> None:
+        for gauge in (self._load, self._held):
+            gauge.clear()
+        for number, card in enumerate(cards):
+            for part, percent in (("decoder", card.decoder), ("sm", card.sm)):
+                if percent is not None:
+                    self._load.labels(str(number), part).set(percent / 100)
+            if card.used is not None:
+                self._held.labels(str(number)).set(card.used)
 
     def _write(self, path: Path) -> None:
         import prometheus_client

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json as jsonlib
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -186,9 +187,12 @@ def batch(
         if dry_run:
             _dry_run(files, output, settings, chosen)
             return
+        from ..cards.load import Loads
         from .batchview import open_view
 
-        with open_view(len(files), quiet=quiet, as_json=log_json, metrics=metrics) as view:
+        sampled = Loads() if devices[0] is not None and not (quiet and metrics is None) else nullcontext()
+        with open_view(len(files), quiet=quiet, as_json=log_json, metrics=metrics) as view, sampled as loads:
+            view.loads = loads
             boss = supervisor.Supervisor(files, output, settings, chosen, view.hear, devices=devices)
             view.watch(boss)
             tally = boss.run()

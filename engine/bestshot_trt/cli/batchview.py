@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import sys
 import time
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from ..batch.metrics import Metrics
     from ..batch.supervisor import Supervisor
+    from ..cards.load import Load, Loads
 
 PLAIN_EVERY_S = 30.0
 _SENTENCES = {
@@ -44,6 +46,7 @@ class View(AbstractContextManager["View"]):
         self._files = files
         self._boss: Supervisor | None = None
         self.metrics: Metrics | None = None
+        self.loads: Loads | None = None
         self._next = time.monotonic() + PLAIN_EVERY_S
 
     def watch(self, boss: Supervisor) -> None:
@@ -54,12 +57,16 @@ class View(AbstractContextManager["View"]):
         """Report ``event``, and publish the figures."""
         self.tell(event, **fields)
         if self.metrics is not None and self._boss is not None:
-            self.metrics.update(self._boss)
+            self.metrics.update(self._boss, self.cards())
+
+    def cards(self) -> tuple[Load, ...]:
+        """How busy each card is, where somebody samples that."""
+        return self.loads.latest if self.loads is not None else ()
 
     def publish(self) -> None:
         """Publish the last figures."""
         if self.metrics is not None and self._boss is not None:
-            self.metrics.update(self._boss, now=True)
+            self.metrics.update(self._boss, self.cards(), now=True)
 
     def tell(self, event: str, **fields: Any) -> None:
         """Report ``event``."""
@@ -83,6 +90,8 @@ class View(AbstractContextManager["View"]):
         if time.monotonic() >= self._next:
             self._next = time.monotonic() + PLAIN_EVERY_S
             say(self.state())
+            for number, load in enumerate(self.cards()):
+                say(f"card {number}, {load.name}: {load}")
 
     def state(self) -> str:
         """How far the batch is, in one line."""
@@ -126,7 +135,9 @@ class JsonLines(View):
             self._next = time.monotonic() + PLAIN_EVERY_S
             assert self._boss is not None
             tally = self._boss.tally
-            self._put("progress", {"settled": tally.settled, "files": tally.files, "failed": len(tally.failures)})
+            cards = [dataclasses.asdict(load) for load in self.cards()]
+            figures = {"settled": tally.settled, "files": tally.files, "failed": len(tally.failures), "cards": cards}
+            self._put("progress", figures)
 
     def _put(self, event: str, fields: dict[str, Any]) -> None:
         say(json.dumps({"at": round(time.time(), 3), "event": event, **fields}, default=_plain))
@@ -170,7 +181,8 @@ class LiveView(View):
             place = f"GPU {worker.device}" if worker.device is not None else "CPU"
             memory = f"{worker.memory() / 2**20:.0f} MiB"
             table.add_row(f"worker {number}", place, stage, share, memory, Text(name))
-        self._live.update(Group(table, Text(self.state())), refresh=True)
+        cards = [Text(shown(f"card {number}, {load.name}: {load}")) for number, load in enumerate(self.cards())]
+        self._live.update(Group(table, *cards, Text(self.state())), refresh=True)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
