@@ -73,12 +73,16 @@ def assert_recovers(footage: Path, out: Path, uninterrupted: dict[str, bytes]) -
     assert not list((out / ".bestshot" / "work").iterdir())
     assert not list((out / ".bestshot" / "tracks").iterdir())
     journal = Journal(Layout(out).journal)
-    finished: Counter[str] = Counter()
+    made: Counter[str] = Counter()
+    finished = set()
     for path, event, detail in journal.history():
-        # Nothing is begun again once it was entered as done.
-        assert not (event == "started" and finished[path]), (path, detail)
-        finished[path] += event == "done"
-    assert sorted(finished.values()) == [1, 1, 1]
+        # Nothing is begun again once it was entered as done; results that were in place may be entered again.
+        assert not (event == "started" and path in finished), (path, detail)
+        if event == "done":
+            finished.add(path)
+            made[path] += detail != "found in place"
+    assert len(finished) == 3
+    assert max(made.values()) == 1
 
 
 @pytest.mark.slow

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -84,6 +85,10 @@ class Web:
                 if self.command == "GET":
                     self.wfile.write(content[start : start + 1000 if fault == "cut" else stop])
                     self.close_connection = fault == "cut"
+                    if fault == "cut":
+                        # A client that hears of the end with the bytes may throw both away.
+                        self.wfile.flush()
+                        time.sleep(0.5)
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
