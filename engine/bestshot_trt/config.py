@@ -286,6 +286,15 @@ class BatchConfig:
     memory: float | None = _setting(
         None, "end a worker that takes more; unset: its share of four fifths of this machine's", low=0.1, unit="GiB"
     )
+    ray_cpus: float = _setting(
+        4.0,
+        "CPUs that a take needs on a Ray cluster, or as many as its largest node has",
+        low=0.1,
+        high=1024,
+    )
+    ray_gpus: float = _setting(
+        0.33, "share of a GPU that a take needs on a Ray cluster: one NVDEC's, which is 1/3 to 1/7", above=0, high=1
+    )
     stage_space: float = _setting(
         20.0, "disk for files fetched from object storage or the web, under the output folder", above=0, unit="GiB"
     )

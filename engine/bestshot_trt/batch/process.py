@@ -8,8 +8,10 @@ import signal
 import subprocess
 import sys
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from multiprocessing import Pipe
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +22,13 @@ _LOG_BYTES = 1 << 20
 _LAST_MOMENT_S = 0.3
 
 
-class Worker:
-    """A child process and the pipe to it. What it prints goes to ``log``."""
+class Line(ABC):
+    """What does the tasks that it is given, one after the other, wherever that is."""
 
-    def __init__(
-        self, number: int, log: Path, *, device: str | None, cores: Sequence[int], command: Sequence[str] = COMMAND
-    ) -> None:
+    connection: Connection
+    """Where its answers come; to be waited for."""
+
+    def __init__(self, number: int, device: str | None) -> None:
         self.number = number
         self.device = device
         self.finished = 0
@@ -33,6 +36,61 @@ class Worker:
         self.doing: Any = None
         self.moved: Moved | None = None
         self.since = self.started = time.monotonic()
+
+    @property
+    def idle(self) -> bool:
+        """Whether it waits for a task."""
+        return self.doing is None
+
+    @abstractmethod
+    def use(self, cores: Sequence[int]) -> None:
+        """Run on these cores from the next task on, with as many threads; none: as it is."""
+
+    def give(self, task: Any, doing: Any) -> None:
+        """Send a task; ``doing`` is what it is about. A worker that is gone shows that at `receive`."""
+        self.doing, self.moved = doing, None
+        self.since = self.started = time.monotonic()
+        self._send(task)
+
+    @abstractmethod
+    def _send(self, task: Any) -> None: ...
+
+    def receive(self) -> Answer:
+        """The next answer; the watch starts anew only where it says that work moved on.
+
+        Raises:
+            EOFError: the worker is gone.
+        """
+        try:
+            answer: Answer = self.connection.recv()
+        except OSError as error:
+            raise EOFError from error
+        if not isinstance(answer, Moved) or answer != self.moved:
+            self.since = time.monotonic()
+        if isinstance(answer, Moved):
+            self.moved = answer
+        return answer
+
+    def still_s(self) -> float:
+        """Seconds since its work moved on."""
+        return time.monotonic() - self.since
+
+    @abstractmethod
+    def memory(self) -> int:
+        """Bytes of memory it holds, 0 where that is not known."""
+
+    @abstractmethod
+    def end(self) -> str:
+        """End it and all it started; how it ended, in words, if it had done so by itself."""
+
+
+class Worker(Line):
+    """A child process and the pipe to it. What it prints goes to ``log``."""
+
+    def __init__(
+        self, number: int, log: Path, *, device: str | None, cores: Sequence[int], command: Sequence[str] = COMMAND
+    ) -> None:
+        super().__init__(number, device)
         ours, theirs = Pipe()
         environment = dict(os.environ, PYTHONUNBUFFERED="1")
         if device is not None:
@@ -59,43 +117,15 @@ class Worker:
         """Its process id."""
         return self._process.pid
 
-    @property
-    def idle(self) -> bool:
-        """Whether it waits for a task."""
-        return self.doing is None
-
     def use(self, cores: Sequence[int]) -> None:
         """Run on these cores from the next task on, with as many threads; none: as it is."""
         if cores:
             with contextlib.suppress(OSError, AttributeError):
                 os.sched_setaffinity(self._process.pid, cores)
 
-    def give(self, task: Any, doing: Any) -> None:
-        """Send a task; ``doing`` is what it is about. A worker that is gone shows that at `receive`."""
-        self.doing, self.moved = doing, None
-        self.since = self.started = time.monotonic()
+    def _send(self, task: Any) -> None:
         with contextlib.suppress(OSError):
             self.connection.send(task)
-
-    def receive(self) -> Answer:
-        """The next answer; the watch starts anew only where it says that work moved on.
-
-        Raises:
-            EOFError: the worker is gone.
-        """
-        try:
-            answer: Answer = self.connection.recv()
-        except OSError as error:
-            raise EOFError from error
-        if not isinstance(answer, Moved) or answer != self.moved:
-            self.since = time.monotonic()
-        if isinstance(answer, Moved):
-            self.moved = answer
-        return answer
-
-    def still_s(self) -> float:
-        """Seconds since its work moved on."""
-        return time.monotonic() - self.since
 
     def memory(self) -> int:
         """Bytes of memory it holds, 0 where that is not known."""

@@ -7,7 +7,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from multiprocessing.connection import wait
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from . import plan
 from .inputs import Footage
 from .journal import BEAT_S, Journal
 from .messages import Answer, Done, Failed, Length, LengthTask, Moved, Prepare, RangeTask, Ready, TakeTask
-from .process import COMMAND, Worker
+from .process import COMMAND, Line, Worker
 from .splitting import Splitter, Stretch
 from .worklist import Tally, Tell, Worklist
 
@@ -51,15 +51,16 @@ class Supervisor:
         *,
         devices: Sequence[str | None] = (None,),
         command: Sequence[str] = COMMAND,
+        start: Callable[..., Line] = Worker,
     ) -> None:
         check_folder(root)
         self.layout = plan.Layout(root)
         self._footage, self._config, self._batch, self._tell = footage, config, batch, tell
         self._count = batch.workers or 1
-        self._devices, self._command = devices, command
+        self._devices, self._command, self._start = devices, command, start
         self.journal = Journal(self.layout.journal, self._say_full)
         self.tally = Tally(len(footage))
-        self.workers: dict[int, Worker] = {}
+        self.workers: dict[int, Line] = {}
         pieces = self._count // max(1, len(footage))
         self._splitter = Splitter(pieces, config.analyze.fps)
         self._beat_at = self._look_at = 0.0
@@ -121,10 +122,10 @@ class Supervisor:
     def _log(self, number: int) -> Path:
         return self.layout.state / "log" / f"worker-{number}.txt"
 
-    def _spawn(self, number: int) -> Worker:
+    def _spawn(self, number: int) -> Line:
         device = self._devices[number % len(self._devices)]
         cores = self._cores(number)
-        worker = Worker(number, self._log(number), device=device, cores=cores, command=self._command)
+        worker = self._start(number, self._log(number), device=device, cores=cores, command=self._command)
         self.workers[number] = worker
         return worker
 
@@ -176,7 +177,7 @@ class Supervisor:
             else:
                 self._give(worker, job)
 
-    def _give_stretch(self, worker: Worker, stretch: Stretch) -> None:
+    def _give_stretch(self, worker: Line, stretch: Stretch) -> None:
         path, job = stretch.footage.path, stretch.job
         if stretch.within is None:
             worker.give(LengthTask(path=path), stretch)
@@ -186,7 +187,7 @@ class Supervisor:
         worker.give(RangeTask(path=path, config=self._config, parts=parts, within=stretch.within), stretch)
         self._tell("given", path=job.footage.source, worker=worker.number, stages="analyze a part")
 
-    def _give(self, worker: Worker, job: plan.Job) -> None:
+    def _give(self, worker: Line, job: plan.Job) -> None:
         config = self._config
         if len(job.failures) > 1:
             config = dataclasses.replace(config, analyze=dataclasses.replace(config.analyze, backend="cpu"))
@@ -207,7 +208,7 @@ class Supervisor:
         worker.give(task, job)
         self._tell("given", path=job.footage.source, worker=worker.number, stages=job.stages)
 
-    def _hear(self, worker: Worker) -> None:
+    def _hear(self, worker: Line) -> None:
         try:
             answer = worker.receive()
         except EOFError:
@@ -238,7 +239,7 @@ class Supervisor:
         self._look_at = time.monotonic() + _LOOK_AGAIN_S
         self._say_full()
 
-    def _finished(self, worker: Worker, job: plan.Job, answer: Done) -> None:
+    def _finished(self, worker: Line, job: plan.Job, answer: Done) -> None:
         seconds = time.monotonic() - worker.started
         self.journal.finish(
             job.content,
@@ -256,7 +257,7 @@ class Supervisor:
         if worker.finished >= self._batch.recycle or worker.memory() > self._memory_limit() / 2:
             self._drop(worker)
 
-    def _failed(self, worker: Worker, job: plan.Job, answer: Failed) -> None:
+    def _failed(self, worker: Line, job: plan.Job, answer: Failed) -> None:
         path, reason = job.footage.source, answer.reason.replace(shown(job.footage.path), shown(job.footage.source))
         # An encoder says in its own words that it had no room.
         if answer.disk_full or (answer.kind == "ExportError" and self._is_full()):
@@ -281,12 +282,12 @@ class Supervisor:
             self._drop(worker)
             self._retry(job, reason)
 
-    def _drop(self, worker: Worker) -> None:
+    def _drop(self, worker: Line) -> None:
         del self.workers[worker.number]
         worker.end()
         shutil.rmtree(self.layout.staging(self.journal.owner) / str(worker.number), ignore_errors=True)
 
-    def _lost(self, worker: Worker, reason: str) -> None:
+    def _lost(self, worker: Line, reason: str) -> None:
         job = worker.doing
         self._drop(worker)
         if isinstance(job, Stretch):
@@ -295,7 +296,7 @@ class Supervisor:
         else:
             self._retry(job, reason)
 
-    def _watch(self, worker: Worker) -> None:
+    def _watch(self, worker: Line) -> None:
         """End a worker whose work does not move on, or that takes too much memory."""
         limit = self._memory_limit()
         if worker.still_s() > self._batch.stall:

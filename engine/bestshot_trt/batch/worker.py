@@ -16,6 +16,7 @@ import time
 from multiprocessing.connection import Connection
 from typing import Any
 
+from ..progress import Progress
 from .messages import Answer, Done, Failed, Length, LengthTask, Moved, Prepare, RangeTask, Ready, TakeTask
 
 _PR_SET_PDEATHSIG = 1
@@ -60,21 +61,22 @@ def main(descriptor: int) -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     line = _Line(Connection(descriptor))
     while True:
-        line.send(_answer(line.task(), line))
+        line.send(answer(line.task(), line.progress))
 
 
-def _answer(task: Any, line: _Line) -> Ready | Length | Done | Failed:
+def answer(task: Any, progress: Progress) -> Ready | Length | Done | Failed:
+    """Do one task; what goes wrong with it is an answer as well."""
     try:
         if isinstance(task, Prepare):
-            return _prepare(task, line)
+            return _prepare(task, progress)
         if isinstance(task, TakeTask):
             from .take import deliver
 
-            return deliver(task, line.progress)
+            return deliver(task, progress)
         if isinstance(task, RangeTask):
             from .segments import analyse
 
-            return analyse(task, line.progress)
+            return analyse(task, progress)
         if isinstance(task, LengthTask):
             from ..decode import probe
 
@@ -86,11 +88,11 @@ def _answer(task: Any, line: _Line) -> Ready | Length | Done | Failed:
         return _failed(error)
 
 
-def _prepare(task: Prepare, line: _Line) -> Ready:
+def _prepare(task: Prepare, progress: Progress) -> Ready:
     from .. import prompts
     from ..backends import open_backend
 
-    backend = open_backend(task.config.analyze, line.progress)
+    backend = open_backend(task.config.analyze, progress)
     model = backend.embedder.clip_model
     prompts.check(task.config.pick, model, backend.model_note)
     name = "none" if model is None else f"{backend.embedder.model} {model.digest}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json as jsonlib
 import sys
 from contextlib import nullcontext
@@ -43,6 +42,18 @@ BatchFolder = Annotated[
 ]
 Workers = Annotated[int | None, o.of(BatchConfig, "workers", "--workers", panel=BATCH)]
 Stall = Annotated[float | None, o.of(BatchConfig, "stall", "--stall", panel=BATCH)]
+Ray = Annotated[
+    str | None,
+    typer.Option(
+        "--ray",
+        metavar="auto|local|ADDRESS",
+        help="Work on a Ray cluster that sees the same disk; auto: this machine's, or a new one; local: a new one.",
+        show_default=False,
+        rich_help_panel=BATCH,
+    ),
+]
+RayCpus = Annotated[float | None, o.of(BatchConfig, "ray_cpus", "--ray-cpus", panel=BATCH)]
+RayGpus = Annotated[float | None, o.of(BatchConfig, "ray_gpus", "--ray-gpus", panel=BATCH)]
 StageSpace = Annotated[float | None, o.of(BatchConfig, "stage_space", "--stage-space", panel=BATCH)]
 Recycle = Annotated[int | None, o.of(BatchConfig, "recycle", "--recycle", panel=BATCH)]
 Memory = Annotated[float | None, o.of(BatchConfig, "memory", "--memory", panel=BATCH)]
@@ -89,6 +100,9 @@ def batch(
     recycle: Recycle = None,
     memory: Memory = None,
     stage_space: StageSpace = None,
+    ray: Ray = None,
+    ray_cpus: RayCpus = None,
+    ray_gpus: RayGpus = None,
     fps: o.Fps = None,
     score_height: o.ScoreHeight = None,
     model: o.Model = None,
@@ -171,6 +185,8 @@ def batch(
             "recycle": recycle,
             "memory": memory,
             "stage_space": stage_space,
+            "ray_cpus": ray_cpus,
+            "ray_gpus": ray_gpus,
         }
         chosen = BatchConfig(
             **{name: value for name, value in options.items() if value is not None},
@@ -178,25 +194,26 @@ def batch(
             retry_failed=retry_failed,
         )
         from .. import results
-        from ..batch import inputs, supervisor
+        from ..batch import inputs, places, supervisor
 
         results.check_look(settings.export)
         files = inputs.expand(footage, without=output, stdin=sys.stdin)
-        devices = supervisor.devices_of(settings)
-        chosen = dataclasses.replace(chosen, workers=chosen.workers or supervisor.default_workers(devices))
         if dry_run:
-            _dry_run(files, output, settings, chosen)
+            _dry_run(files, output, settings, places.here(settings, chosen)[0])
             return
         from ..cards.load import Loads
         from .batchview import open_view
 
-        sampled = Loads() if devices[0] is not None and not (quiet and metrics is None) else nullcontext()
-        with open_view(len(files), quiet=quiet, as_json=log_json, metrics=metrics) as view, sampled as loads:
-            view.loads = loads
-            boss = supervisor.Supervisor(files, output, settings, chosen, view.hear, devices=devices)
-            view.watch(boss)
-            tally = boss.run()
-            view.publish()
+        with places.workers(ray, settings, chosen) as (chosen, where):
+            sampled = not ray and where["devices"][0] is not None and not (quiet and metrics is None)
+            with (
+                open_view(len(files), quiet=quiet, as_json=log_json, metrics=metrics) as view,
+                Loads() if sampled else nullcontext() as view.loads,
+            ):
+                boss = supervisor.Supervisor(files, output, settings, chosen, view.hear, **where)
+                view.watch(boss)
+                tally = boss.run()
+                view.publish()
         _finish(output, tally, quiet=quiet)
 
 

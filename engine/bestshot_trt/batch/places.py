@@ -1,0 +1,39 @@
+"""Where a batch's workers run: on this machine, or on a Ray cluster."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Iterator
+from typing import Any
+
+from ..config import BatchConfig, Config
+from . import supervisor
+
+_MOST = 256
+
+
+@contextlib.contextmanager
+def workers(address: str | None, config: Config, batch: BatchConfig) -> Iterator[tuple[BatchConfig, dict[str, Any]]]:
+    """``batch`` with a number of workers, and what `supervisor.Supervisor` has to know to start them.
+
+    ``address`` is a Ray cluster's; None is this machine.
+
+    Raises:
+        BackendUnavailable: there is no Ray, or no cluster.
+    """
+    if address is None:
+        yield here(config, batch)
+        return
+    from .ray_worker import Cluster
+
+    with Cluster(address, batch, config) as cluster:
+        count = batch.workers or min(_MOST, cluster.slots)
+        yield dataclasses.replace(batch, workers=count), {"devices": [cluster.device], "start": cluster.worker}
+
+
+def here(config: Config, batch: BatchConfig) -> tuple[BatchConfig, dict[str, Any]]:
+    """The same for this machine."""
+    devices = supervisor.devices_of(config)
+    count = batch.workers or supervisor.default_workers(devices)
+    return dataclasses.replace(batch, workers=count), {"devices": devices}

@@ -1,0 +1,114 @@
+"""The same batch on Ray, on this machine, with two workers."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+def command(*arguments: str | Path) -> list[str]:
+    return [sys.executable, "-m", "bestshot_trt", "batch", *map(str, arguments), "--model", "none", "--log-json"]
+
+
+def descendants(pid: int) -> list[int]:
+    found = []
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        for child in map(int, (task / "children").read_text().split()):
+            found += [child, *descendants(child)]
+    return found
+
+
+def at_work(pid: int) -> list[int]:
+    """Processes of Ray below ``pid`` that do a task of the batch."""
+    found = []
+    for each in descendants(pid):
+        try:
+            if Path(f"/proc/{each}/cmdline").read_bytes().startswith(b"ray::work"):
+                found.append(each)
+        except OSError:
+            continue
+    return found
+
+
+def results(out: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(out)): path.read_bytes() for path in out.glob("takes/**/*") if path.is_file()}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="finds processes through /proc")
+def test_ray_gives_the_same_results_and_retries_a_worker_that_is_killed(clip: Any, tmp_path: Path) -> None:
+    pytest.importorskip("ray")
+    footage, out = tmp_path / "in", tmp_path / "out"
+    footage.mkdir()
+    for name, size in (("a.mp4", "96x64"), ("b.mp4", "64x96")):
+        shutil.copy(clip("-c:v libx264 -preset ultrafast -g 25", size=size, seconds=30), footage / name)
+    (footage / "bad.mp4").write_bytes(b"no video at all" * 100)
+    alone = subprocess.run(command(footage, "-o", out), capture_output=True, text=True, check=False, timeout=120)
+    expected = results(out)
+    # Results name where they lie.
+    shutil.rmtree(out)
+
+    with subprocess.Popen(
+        command(footage, "-o", out, "--ray", "local", "--ray-cpus", "0.5", "--workers", "2"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as batch:
+        assert batch.stderr is not None
+        assert batch.stdout is not None
+        events = []
+        killed = 0
+        for line in batch.stderr:
+            if not line.startswith("{"):
+                continue
+            events.append(json.loads(line))
+            if killed or events[-1]["event"] != "given" or events[-1]["path"].endswith("bad.mp4"):
+                continue
+            deadline = time.monotonic() + 30
+            while not (found := at_work(batch.pid)) and time.monotonic() < deadline:
+                time.sleep(0.02)
+            os.kill(found[0], signal.SIGKILL)
+            killed += 1
+        said = batch.stdout.read()
+    assert killed == 1
+    # Ray itself tries again; the batch does not notice.
+    assert [event["path"] for event in events if event["event"] == "retry" and "bad" not in event["path"]] == []
+    assert said.splitlines() == alone.stdout.splitlines()
+    assert said.splitlines()[-1] == "3 files: 2 done, 1 failed"
+    assert batch.returncode == 1
+    assert results(out) == expected
+    assert list((out / ".bestshot" / "work").iterdir()) == []
+
+
+def test_without_ray_one_line_says_how_to_get_it(tmp_path: Path) -> None:
+    (tmp_path / "a.mp4").touch()
+    ask = command(tmp_path / "a.mp4", "-o", tmp_path / "out", "--ray", "auto")
+    (tmp_path / "hidden" / "ray").mkdir(parents=True)
+    (tmp_path / "hidden" / "ray" / "__init__.py").write_text("raise ModuleNotFoundError('ray')")
+    path = os.pathsep.join([str(tmp_path / "hidden"), os.environ.get("PYTHONPATH", "")])
+    without = subprocess.run(
+        ask, capture_output=True, text=True, check=False, timeout=60, env={**os.environ, "PYTHONPATH": path}
+    )
+    assert without.returncode == 5
+    assert without.stderr.splitlines() == [
+        'error: --ray needs Ray, which is not installed: pip install "bestshot-trt[ray]"'
+    ]
+
+
+def test_an_address_at_which_nothing_answers_is_one_line(tmp_path: Path) -> None:
+    pytest.importorskip("ray")
+    (tmp_path / "a.mp4").touch()
+    ask = command(tmp_path / "a.mp4", "-o", tmp_path / "out", "--ray", "127.0.0.1:9")
+    ran = subprocess.run(ask, capture_output=True, text=True, check=False, timeout=60)
+    assert ran.returncode == 5
+    assert ran.stderr.startswith("error: --ray 127.0.0.1:9: nothing answers there")
+    assert ran.stderr.count("\n") == 1
