@@ -195,6 +195,7 @@ def test_a_card_that_is_lost_is_named(card, clip):
 @pytest.fixture
 def nothing(monkeypatch):
     """A machine without a card, and without the packages for one."""
+    monkeypatch.setattr(missing, "_has_driver", lambda: True)
     monkeypatch.setattr(missing, "survey", lambda: Survey(faults=("libcuda.so.1 does not load",)))
     for module in ("cupy", "nvidia.dali"):
         monkeypatch.setitem(sys.modules, module, None)
@@ -245,6 +246,12 @@ def test_what_is_missing_is_said_piece_by_piece(nothing, monkeypatch, seen, word
     monkeypatch.setattr(missing, "survey", lambda: seen)
     with pytest.raises(AssertionError, match=words):
         raise AssertionError(missing.missing_for_gpu())
+
+
+def test_a_driver_that_left_no_trace_is_not_asked(nothing, monkeypatch):
+    monkeypatch.setattr(missing, "_has_driver", lambda: False)
+    monkeypatch.setattr(missing, "survey", lambda: pytest.fail("was asked"))
+    assert missing.missing_for_gpu().startswith("no NVIDIA GPU is here")
 
 
 @pytest.mark.gpu
