@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from . import moments, prompts, results, scoring, timeline
+from . import moments, prompts, results, timeline
 from .backends import Backend, open_backend
 from .config import AnalyzeConfig, Config, PickConfig
 from .cutting import check_encoder
@@ -25,7 +25,7 @@ from .prefetch import prefetch
 from .progress import Progress, silent
 from .samples import Measured, Samples, measured
 from .source import fingerprint
-from .track import Track, TrackMeta, open_track, write_track
+from .track import Track, TrackMeta, open_track, scores, write_track
 
 BATCHES_AHEAD = 4
 """Batches measured ahead of the embedder: numbers, and for CLIP four small pictures each, 0.6 MB."""
@@ -105,20 +105,8 @@ def meta_of(info: VideoInfo, config: AnalyzeConfig, backend: Backend, report: De
 
 def rescore(track: Track, config: Config) -> Track:
     """``track`` with ``score`` and ``score_smooth`` by the settings in ``config.pick``."""
-    score, smoothed = _scores(track, config.pick)
+    score, smoothed = scores(track, config.pick)
     return dataclasses.replace(track, score=score.astype(np.float32), score_smooth=smoothed.astype(np.float32))
-
-
-def _scores(track: Track, config: PickConfig) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    score = scoring.score(
-        track.sharpness,
-        track.exposure_penalty,
-        track.aesthetic,
-        track.prompt_similarity,
-        weights=config.weights,
-        mode=config.normalize,
-    )
-    return score, timeline.smooth(track.times, score, config.window)
 
 
 def pick(track: Track | str | Path, config: Config | None = None, progress: Progress = silent) -> MomentsDocument:
@@ -135,7 +123,7 @@ def pick(track: Track | str | Path, config: Config | None = None, progress: Prog
     if not isinstance(track, Track):
         track = _read_track(Path(track))
     track = prompts.apply(track, config.pick, progress)
-    score, smoothed = _scores(track, config.pick)
+    score, smoothed = scores(track, config.pick)
     chosen = timeline.select(
         track.times, smoothed, track.embedding, float(track.meta.duration), config.pick, score=score
     )

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from . import records
+from . import records, scoring, timeline
+from .config import PickConfig
 from .errors import InputError, shown
 from .files import whole_file
 from .moments import Backend, ClipModel, Decode, Machine, Program, Source
@@ -123,6 +124,19 @@ class Track:
 
     def __len__(self) -> int:
         return len(self.times)
+
+
+def scores(track: Track, config: PickConfig) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """The score of every sample of ``track`` by ``config``, and its smoothed score; float64 (n,) each."""
+    score = scoring.score(
+        track.sharpness,
+        track.exposure_penalty,
+        track.aesthetic,
+        track.prompt_similarity,
+        weights=config.weights,
+        mode=config.normalize,
+    )
+    return score, timeline.smooth(track.times, score, config.window)
 
 
 def _arrow() -> Any:

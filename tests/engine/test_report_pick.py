@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from bestshot_trt import pipeline
 from bestshot_trt.config import Config, PickConfig, Weights
 from bestshot_trt.export.report import _facts
+from bestshot_trt.track import scores
 
 NODE = shutil.which("node")
 pytestmark = pytest.mark.skipif(NODE is None, reason="node is not installed")
@@ -111,7 +112,7 @@ def asked(node, track, config, *others, taken=0):
 
 def assert_same(answer, track, config):
     document = pipeline.pick(track, Config(pick=config))
-    score, smoothed = pipeline._scores(track, config)
+    score, smoothed = scores(track, config)
     assert answer["score"] == score.tolist()
     assert answer["smoothed"] == smoothed.tolist()
     found = [(p["rank"], track.times[p["index"]], p["start"], p["end"]) for p in answer["picks"]]

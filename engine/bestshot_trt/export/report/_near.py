@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from ... import scoring, timeline
 from ...config import PickConfig, Weights
-from ...track import Track
+from ...track import Track, scores
 from ._pack import Packer
 
 Matrix = npt.NDArray[np.float64]
@@ -180,15 +180,7 @@ class Nearness:
 
     def _peaks(self, config: PickConfig) -> list[int]:
         track = self._track
-        score = scoring.score(
-            track.sharpness,
-            track.exposure_penalty,
-            track.aesthetic,
-            track.prompt_similarity,
-            weights=config.weights,
-            mode=config.normalize,
-        )
-        smoothed = timeline.smooth(track.times, score, config.window)
+        score, smoothed = scores(track, config)
         return timeline.peaks_apart(track.times, smoothed, config, score)
 
 
