@@ -74,8 +74,18 @@ class _Listener:
             signal.setitimer(signal.ITIMER_REAL, _ASK_AGAIN_S)
         raise Stopped(self.signum)
 
+    def heed(self) -> None:
+        """Raise the stop again that a library swallowed. For the steps of the work, not for clean-up.
+
+        Raises:
+            Stopped: a signal came.
+        """
+        if self.signum is not None:
+            raise Stopped(self.signum)
+
 
 _listener = _Listener()
+heed_stop = _listener.heed
 
 
 def _on_stop(handler: Any) -> None:
@@ -88,7 +98,7 @@ def _on_stop(handler: Any) -> None:
 
 
 def _quiet_swallowed_stops() -> None:
-    """A library that swallows a stop in one of its callbacks shall not print it; `_Listener` asks again."""
+    """A library that swallows a stop in one of its callbacks shall not print it; `heed_stop` and a timer ask again."""
     excepthook, unraisablehook = sys.excepthook, sys.unraisablehook
     sys.excepthook = lambda kind, error, trace: None if issubclass(kind, Stopped) else excepthook(kind, error, trace)
     sys.unraisablehook = lambda args: None if issubclass(args.exc_type, Stopped) else unraisablehook(args)

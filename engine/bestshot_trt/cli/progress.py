@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from .exits import say
+from .exits import heed_stop, say
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
@@ -48,7 +48,12 @@ class Meter(AbstractContextManager["Meter"]):
         return self
 
     def __call__(self, stage: str, done: float, total: float | None, unit: str = "s") -> None:
-        """Report that ``stage`` has come ``done`` far of ``total`` in ``unit``, as in `progress.Progress`."""
+        """Report that ``stage`` has come ``done`` far of ``total`` in ``unit``, as in `progress.Progress`.
+
+        Raises:
+            Stopped: a signal to end came, and a library swallowed what it raised.
+        """
+        heed_stop()
         with self._lock:
             if stage != self._stage:
                 self._finish_bar()
@@ -103,6 +108,8 @@ class Meter(AbstractContextManager["Meter"]):
         if self._thread.is_alive():
             self._thread.join()
         self._finish_bar()
+        if kind is None:
+            heed_stop()
 
 
 def _rate(done: float, elapsed: float, unit: str) -> str:
