@@ -17,7 +17,7 @@ import pytest
 from bestshot_trt.config import ExportConfig
 from bestshot_trt.decode import probe
 from bestshot_trt.errors import ConfigError
-from bestshot_trt.export import _shake, write_clip
+from bestshot_trt.export import _shake, write_clip, write_reel
 
 RATE = 25
 WIDTH, HEIGHT = 320, 240
@@ -261,6 +261,34 @@ def test_a_table_that_changes_nothing_changes_next_to_nothing(dark, tmp_path):
     after = decoded(cut(dark, tmp_path / "b.mp4", 0, 1, color=same).path, "rgb24")
     for (_, one), (_, other) in zip(before, after, strict=True):
         assert np.abs(one.astype(int) - other).mean() < 1
+
+
+SPANS = ((2.6, 3.4), (0.2, 1.4))
+
+
+def reel(take, path, **settings):
+    config = dataclasses.replace(PLAIN, quality=95, **settings)
+    return write_reel(probe(take), SPANS, path, config), [
+        picture
+        for number, span in enumerate(SPANS)
+        for picture in decoded(cut(take, path.with_name(f"{number}.mp4"), *span, quality=95, **settings).path)
+    ]
+
+
+def test_a_reel_looks_as_its_clips_do(shaky, tmp_path):
+    color = table(tmp_path / "inverted.cube", lambda rgb: 1 - rgb)
+    result, clips = reel(shaky, tmp_path / "reel.mp4", stabilize="vidstab", color=color)
+    pictures = decoded(result.path)
+    assert len(pictures) == len(clips) == 50
+    for (_, ours), (_, theirs) in zip(pictures, clips, strict=True):
+        assert np.abs(ours.astype(int) - theirs).mean() < 2
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["0.mp4", "1.mp4", "inverted.cube", "reel.mp4"]
+
+
+def test_a_steadied_reel_fades_from_one_moment_to_the_next(shaky, tmp_path):
+    result, _ = reel(shaky, tmp_path / "reel.mp4", stabilize="vidstab", crossfade=0.4)
+    assert len(decoded(result.path)) == 40
+    assert result.notes == ()
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
@@ -16,12 +17,15 @@ from ..frames import VideoInfo
 from ._audio import Sound, fade_ends, write_pcm
 from ._ffmpeg import PcmInput, clip_command, running
 from ._join import append_pcm, joined
+from ._looks import look_of, margin_of
 from ._source import Fed, SourcePictures, Timed, at_rate, feed
 from ._span import Span, exact_rate
 from .clips import ClipResult, check, encoder_options, picture_notes, prepare, rewound, target_of
 from .encoders import Encoder, choose_encoder, software_instead
 
 Spans = Sequence[tuple[float, float]]
+
+_LOSSLESS = ("-c:v", "libx264", "-preset", "ultrafast", "-qp", "0", "-bf", "0")
 
 
 def write_reel(
@@ -34,7 +38,8 @@ def write_reel(
     """Write the stretches ``spans`` of a take, in that order, to ``path`` in one encode.
 
     Pictures come from the take, never from its clips; encoder and form are those of `write_clip`. With
-    ``config.crossfade`` seconds each stretch fades into the next, at most over half of the shortest one.
+    ``config.crossfade`` seconds each stretch fades into the next, at most over half of the shortest one. Each is
+    steadied and coloured as its clip is, on its way through a lossless file.
     ``progress`` is told the seconds that are done. The result's times are those of the reel.
 
     Raises:
@@ -63,7 +68,12 @@ def _written(
     rate = exact_rate(config.fps) if config.fps else None
     target = target_of(info, encoder, config)
     sources = [
-        SourcePictures(info=info, span=Span.of(info, Fraction(start), Fraction(end), rate), target=target)
+        SourcePictures(
+            info=info,
+            span=Span.of(info, Fraction(start), Fraction(end), rate),
+            target=target,
+            margin=margin_of(config),
+        )
         for start, end in spans
     ]
     lengths = [source.span.ticks for source in sources]
@@ -75,9 +85,10 @@ def _written(
             file = stack.enter_context(tempfile.TemporaryFile(dir=temporary.parent))
             sound = _join_sound(sources, fade, file)
             pcm = rewound(file, sound)
-        pictures = _watched(joined((source.timed() for source in sources), lengths, fade), whole, progress)
+        looked = _Looked(sources, stack.enter_context(tempfile.TemporaryDirectory(dir=temporary.parent)), config)
+        pictures = _watched(joined((part.timed() for part in looked), lengths, fade), whole, progress)
         fed = _encode(
-            sources[0],
+            looked.first,
             at_rate(pictures, rate, whole) if rate else pictures,
             whole,
             pcm,
@@ -86,7 +97,7 @@ def _written(
             path=path,
             config=config,
         )
-    notes = [*picture_notes(sources[0], encoder, fed, config), *sound.notes]
+    notes = [*picture_notes(sources[0], encoder, fed, config), *looked.notes, *sound.notes]
     return ClipResult(
         path=path,
         frames=fed.count,
@@ -96,6 +107,52 @@ def _written(
         encoder=encoder.told(),
         notes=(*notes, *_reel_notes(fade, lengths, whole, config)),
     )
+
+
+class _Looked:
+    """``sources`` with the looks of their clips, one after another; the files for it lie in ``folder``."""
+
+    def __init__(self, sources: Sequence[SourcePictures], folder: str, config: ExportConfig) -> None:
+        self._sources, self._folder, self._config = sources, Path(folder), config
+        self.notes: list[str] = []
+        self.first = self._looked(0)
+
+    def __iter__(self) -> Iterator[SourcePictures]:
+        yield self.first
+        for number in range(1, len(self._sources)):
+            yield self._looked(number)
+            # The one before may still be fading out; nobody needs those before it, which are large.
+            self._file(number - 1).unlink(missing_ok=True)
+
+    def _file(self, number: int) -> Path:
+        return self._folder / f"{number}.mp4"
+
+    def _looked(self, number: int) -> SourcePictures:
+        """The source ``number``; when any may have a look, all come from lossless files, so that all are alike."""
+        from ..decode import probe
+
+        source = self._sources[number]
+        if self._config.stabilize == "off" and self._config.color == "off":
+            return source
+        with tempfile.TemporaryDirectory(dir=self._folder) as name:
+            prepare(source, Path(name))
+            look = look_of(source, Path(name), self._config)
+            self.notes += [note for note in look.notes if note not in self.notes]
+            if source.target.deep:
+                return dataclasses.replace(source, margin=Fraction(0))
+            command = clip_command(
+                output=self._file(number),
+                filters=source.trimmed(look.filters),
+                timescale=source.span.timescale,
+                ticks=source.span.ticks,
+                interlaced=source.keeps_fields,
+                sound=None,
+                encoder=_LOSSLESS,
+            )
+            with running(command, source.info.path, folder=Path(name)) as child:
+                source.feed(child)
+        span = dataclasses.replace(source.span, start=0, end=source.span.ticks)
+        return SourcePictures(info=probe(self._file(number)), span=span, target=source.target)
 
 
 def _encode(
@@ -156,7 +213,5 @@ def _join_sound(sources: Sequence[SourcePictures], fade: int, file: IO[bytes]) -
 
 def _reel_notes(fade: int, lengths: Sequence[int], whole: Span, config: ExportConfig) -> Iterator[str]:
     made = whole.seconds(fade)
-    if config.stabilize != "off" or config.color != "off":
-        yield "the reel shows the take as it is: stabilize and color work on clips only"
     if len(lengths) > 1 and made < Fraction(config.crossfade) - Fraction(1, 1000):
         yield f"cross-fades of the reel last {float(made):.2f} s, half of the shortest moment"
