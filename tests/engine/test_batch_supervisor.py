@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bestshot_trt.batch import inputs, supervisor
+from bestshot_trt.batch import inputs, room, supervisor
 from bestshot_trt.batch.journal import Journal
 from bestshot_trt.batch.plan import Layout
 from bestshot_trt.batch.worklist import Tally
@@ -133,7 +133,7 @@ def test_a_full_disk_pauses_and_resumes_without_costing_an_attempt(batch: Any) -
 
 
 def test_an_encoder_that_had_no_room_pauses_too(batch: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(supervisor, "FULL", 1 << 62)
+    monkeypatch.setattr(room, "FULL", 1 << 62)
     made = batch("roomless.mp4")
     tally, _ = made.run()
     assert (tally.done, made.told("retry")) == (1, [])

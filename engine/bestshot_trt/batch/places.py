@@ -8,14 +8,14 @@ from collections.abc import Iterator
 from typing import Any
 
 from ..config import BatchConfig, Config
-from . import supervisor
+from .devices import default_workers, devices_of
 
 _MOST = 256
 
 
 @contextlib.contextmanager
 def workers(address: str | None, config: Config, batch: BatchConfig) -> Iterator[tuple[BatchConfig, dict[str, Any]]]:
-    """``batch`` with a number of workers, and what `supervisor.Supervisor` has to know to start them.
+    """``batch`` with a number of workers, and what `crew.Crew` has to know to start them.
 
     ``address`` is a Ray cluster's; None is this machine.
 
@@ -34,6 +34,6 @@ def workers(address: str | None, config: Config, batch: BatchConfig) -> Iterator
 
 def here(config: Config, batch: BatchConfig) -> tuple[BatchConfig, dict[str, Any]]:
     """The same for this machine."""
-    devices = supervisor.devices_of(config)
-    count = batch.workers or supervisor.default_workers(devices)
+    devices = devices_of(config)
+    count = batch.workers or default_workers(devices)
     return dataclasses.replace(batch, workers=count), {"devices": devices}
