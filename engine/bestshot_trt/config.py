@@ -27,10 +27,15 @@ def _setting(
     above: float | None = None,
     choices: tuple[str, ...] | None = None,
     unit: str = "",
+    flags: tuple[str, ...] = (),
+    metavar: str | None = None,
 ) -> Any:
-    """A dataclass field that knows its help text and bounds (``above`` excludes the bound itself)."""
-    meta = {"help": help, "low": low, "high": high, "above": above, "choices": choices, "unit": unit}
-    return field(default=default, metadata=meta)
+    """A dataclass field that knows its help text and bounds (``above`` excludes the bound itself).
+
+    ``flags`` are what the command line calls it, where that is not its name; ``metavar`` stands for its value there.
+    """
+    bounds = {"low": low, "high": high, "above": above, "choices": choices, "unit": unit}
+    return field(default=default, metadata={"help": help, "flags": flags, "metavar": metavar, **bounds})
 
 
 def describe_bounds(setting: dataclasses.Field[Any]) -> str:
@@ -141,9 +146,13 @@ class PickConfig:
     """What `pick` does: the cheap half. Nothing here needs the footage again."""
 
     weights: Weights = field(default_factory=Weights)
-    prompt: tuple[str, ...] = ()
+    prompt: tuple[str, ...] = _setting(
+        (),
+        'what a good moment shows, as "well-lit interior wide shot"; may be repeated (CLIP models only)',
+        metavar="TEXT",
+    )
     """Texts that a good moment fits (CLIP); more of them count by their mean."""
-    avoid: tuple[str, ...] = ()
+    avoid: tuple[str, ...] = _setting((), "what it does not show; may be repeated (CLIP models only)", metavar="TEXT")
     """Texts that it does not fit; the mean of their similarities is subtracted."""
     normalize: str = _setting(
         "track",
@@ -152,10 +161,15 @@ class PickConfig:
     )
     window: float = _setting(2.0, "half width of the smoothing window [W]", low=0, high=3600, unit="s")
     min_gap: float = _setting(5.0, "least time between two peaks [Delta]", low=0, high=86400, unit="s")
-    top: int = _setting(5, "how many moments to keep [K]", low=1, high=1000)
+    top: int = _setting(5, "how many moments to keep [K]", low=1, high=1000, flags=("-k", "--top"))
     pre: float = _setting(1.0, "clip length before the peak [L_pre]", low=0, high=3600, unit="s")
     post: float = _setting(2.0, "clip length after the peak [L_post]", low=0, high=3600, unit="s")
-    clip_length: tuple[float, float] | None = None
+    clip_length: tuple[float, float] | None = _setting(
+        None,
+        "grow each clip around its peak to between MIN and MAX seconds, as 3:7; "
+        "puts --pre and --post of a file or preset out of use",
+        metavar="MIN:MAX",
+    )
     """(shortest, longest) seconds: grow each clip around its peak instead of using ``pre`` and ``post``."""
     diversity: float = _setting(
         0.12, "least cosine distance between two kept moments [tau]; 0 keeps near duplicates", low=0, high=2
@@ -211,9 +225,12 @@ class ExportConfig:
         low=1,
         high=240,
         unit="Hz",
+        flags=("--clip-fps",),
     )
     jobs: int | None = _setting(None, "clips cut at a time; unset: 1, 2 with eight cores, 3 with NVENC", low=1, high=32)
-    sdr: bool = False
+    sdr: bool = _setting(
+        False, "tone-map HDR takes to SDR; else they stay HDR where the codec can", flags=("--sdr/--hdr",)
+    )
     stabilize: str = _setting(
         "off",
         "steady shaky clips: vidstab in two passes, deshake in one; kept where they measure steadier",
@@ -222,12 +239,23 @@ class ExportConfig:
     color: str = _setting(
         "off", "auto for a gentle correction of exposure, white balance and contrast; a FILE.cube; or off"
     )
-    copy: bool = False
-    reel: bool = False
+    copy: bool = _setting(
+        False,
+        "cut without encoding, at keyframes: lossless and fast, but clips begin early and may end late; "
+        "the table says by how much",
+        flags=("--copy/--encode",),
+    )
+    reel: bool = _setting(
+        False, "also join the moments in one file, in one encode from the take", flags=("--reel/--no-reel",)
+    )
     reel_order: str = _setting("time", "order of the moments in the reel", choices=("time", "rank"))
     crossfade: float = _setting(0.0, "cross-fade between moments of the reel", low=0, high=10, unit="s")
-    audio: bool = True
-    cut_lists: bool = True
+    audio: bool = _setting(True, "keep the sound", flags=("--audio/--no-audio",))
+    cut_lists: bool = _setting(
+        True,
+        "write the cuts for editors: OTIO, FCPXML, FCP7 XML, EDL and chapters",
+        flags=("--cut-lists/--no-cut-lists",),
+    )
     timecode: str = _setting(
         "df",
         "timecode of cut lists at 29.97 and 59.94 frames a second: drop-frame or not; other rates have one kind",
@@ -298,9 +326,11 @@ class BatchConfig:
     stage_space: float = _setting(
         20.0, "disk for files fetched from object storage or the web, under the output folder", above=0, unit="GiB"
     )
-    max_failures: str | None = None
+    max_failures: str | None = _setting(
+        None, "stop when more files failed: a count, or a share of all as 5%.", metavar="N|P%"
+    )
     """Stop when more files failed: a count, or a share of all as ``5%``; None: never."""
-    retry_failed: bool = False
+    retry_failed: bool = _setting(False, "try again what failed before.", flags=("--retry-failed",))
     """Try again what failed before with the same settings."""
 
     def __post_init__(self) -> None:

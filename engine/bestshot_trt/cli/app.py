@@ -14,10 +14,7 @@ from . import frames, models, showing
 from . import options as o
 from . import search as searching
 from .exits import put, reported, say
-from .given import analysis as _analysis
-from .given import export as _export
-from .given import pick as _pick
-from .given import settings as _settings
+from .given import Given, takes
 
 app = typer.Typer(
     name="bestshot-trt",
@@ -50,46 +47,12 @@ def _main(
 
 
 @app.command()
+@takes(analyze=o.ANALYZE, pick=o.PICK, export=o.EXPORT)
 def run(
     source: o.Input,
     output: o.RunFolder = None,
-    fps: o.Fps = None,
-    score_height: o.ScoreHeight = None,
-    model: o.Model = None,
-    precision: o.Precision = None,
-    framing: o.Framing = None,
-    backend: o.Backend = None,
-    prompt: o.Prompt = None,
-    avoid: o.Avoid = None,
-    weights: o.Weights = None,
-    normalize: o.Normalize = None,
-    window: o.Window = None,
-    min_gap: o.MinGap = None,
-    top: o.Top = None,
-    diversity: o.Diversity = None,
-    pre: o.Pre = None,
-    post: o.Post = None,
-    clip_length: o.ClipLength = None,
-    encoder: o.Encoder = None,
-    codec: o.Codec = None,
-    quality: o.ClipQuality = None,
-    effort: o.Effort = None,
-    container: o.Container = None,
-    height: o.Height = None,
-    clip_fps: o.ClipFps = None,
-    jobs: o.Jobs = None,
-    sdr: o.Sdr = None,
-    stabilize: o.Stabilize = None,
-    color: o.Color = None,
-    copy: o.Copy = None,
-    reel: o.Reel = None,
-    reel_order: o.ReelOrder = None,
-    crossfade: o.Crossfade = None,
-    audio: o.Audio = None,
-    cut_lists: o.CutLists = None,
-    timecode: o.Timecode = None,
-    preset: o.Preset = None,
-    config: o.ConfigFile = None,
+    *,
+    given: Given,
     json: o.Json = False,
     overwrite: o.Overwrite = False,
     quiet: o.Quiet = False,
@@ -100,32 +63,7 @@ def run(
     Writes clips/, cuts/, contact_sheet.jpg, report.html, timeline.svg, moments.json, moments.csv and track.parquet.
     """
     with reported(verbose=verbose):
-        settings = _settings(
-            preset,
-            config,
-            analyze=_analysis(fps, score_height, model, precision, framing, backend),
-            pick=_pick(prompt, avoid, weights, normalize, window, min_gap, top, diversity, pre, post, clip_length),
-            export=_export(
-                encoder,
-                codec,
-                quality,
-                effort,
-                container,
-                height,
-                clip_fps,
-                jobs,
-                sdr,
-                stabilize,
-                color,
-                copy,
-                reel,
-                reel_order,
-                crossfade,
-                audio,
-                cut_lists,
-                timecode,
-            ),
-        )
+        settings = given.settings()
         from .. import pipeline, results
         from .progress import Meter
         from .table import print_moments, remark
@@ -146,34 +84,22 @@ def _tell_where(folder: Path, *, quiet: bool) -> None:
 
 
 @app.command()
+@takes(analyze=o.ANALYZE, pick=o.PROMPTS)
 def analyze(
     source: o.Input,
     output: Annotated[
         Path,
         typer.Option("-o", "--output", metavar="TRACK", help="The track to write.", rich_help_panel=o.OUTPUT),
     ] = Path("track.parquet"),
-    fps: o.Fps = None,
-    score_height: o.ScoreHeight = None,
-    model: o.Model = None,
-    precision: o.Precision = None,
-    framing: o.Framing = None,
-    backend: o.Backend = None,
-    prompt: o.Prompt = None,
-    avoid: o.Avoid = None,
-    preset: o.Preset = None,
-    config: o.ConfigFile = None,
+    *,
+    given: Given,
     overwrite: o.Overwrite = False,
     quiet: o.Quiet = False,
     verbose: o.Verbose = False,
 ) -> None:
     """Decode and measure a take: the expensive half. Writes a score track for pick."""
     with reported(verbose=verbose):
-        settings = _settings(
-            preset,
-            config,
-            analyze=_analysis(fps, score_height, model, precision, framing, backend),
-            pick={"prompt": prompt, "avoid": avoid},
-        )
+        settings = given.settings()
         from .. import pipeline
         from .progress import Meter
         from .table import print_track, remark
@@ -185,22 +111,12 @@ def analyze(
 
 
 @app.command()
+@takes(pick=o.PICK)
 def pick(
     track: o.TrackFile,
     output: o.Folder = None,
-    prompt: o.Prompt = None,
-    avoid: o.Avoid = None,
-    weights: o.Weights = None,
-    normalize: o.Normalize = None,
-    window: o.Window = None,
-    min_gap: o.MinGap = None,
-    top: o.Top = None,
-    diversity: o.Diversity = None,
-    pre: o.Pre = None,
-    post: o.Post = None,
-    clip_length: o.ClipLength = None,
-    preset: o.Preset = None,
-    config: o.ConfigFile = None,
+    *,
+    given: Given,
     json: o.Json = False,
     overwrite: o.Overwrite = False,
     quiet: o.Quiet = False,
@@ -212,11 +128,7 @@ def pick(
     With --overwrite, the clips of an older selection there go with it.
     """
     with reported(verbose=verbose):
-        settings = _settings(
-            preset,
-            config,
-            pick=_pick(prompt, avoid, weights, normalize, window, min_gap, top, diversity, pre, post, clip_length),
-        )
+        settings = given.settings()
         from .. import pipeline
         from .progress import Meter
         from .table import print_moments, remark
@@ -231,29 +143,12 @@ def pick(
 
 
 @app.command()
+@takes(export=o.EXPORT_ALONE)
 def export(
     moments: o.MomentsFile,
     output: o.Folder = None,
-    encoder: o.Encoder = None,
-    codec: o.Codec = None,
-    quality: o.ClipQuality = None,
-    effort: o.Effort = None,
-    container: o.Container = None,
-    height: o.Height = None,
-    fps: o.ExportFps = None,
-    jobs: o.Jobs = None,
-    sdr: o.Sdr = None,
-    stabilize: o.Stabilize = None,
-    color: o.Color = None,
-    copy: o.Copy = None,
-    reel: o.Reel = None,
-    reel_order: o.ReelOrder = None,
-    crossfade: o.Crossfade = None,
-    audio: o.Audio = None,
-    cut_lists: o.CutLists = None,
-    timecode: o.Timecode = None,
-    preset: o.Preset = None,
-    config: o.ConfigFile = None,
+    *,
+    given: Given,
     json: o.Json = False,
     overwrite: o.Overwrite = False,
     quiet: o.Quiet = False,
@@ -261,30 +156,7 @@ def export(
 ) -> None:
     """Cut the clips of picked moments, again or for the first time, beside the moments or in -o; also cut lists."""
     with reported(verbose=verbose):
-        settings = _settings(
-            preset,
-            config,
-            export=_export(
-                encoder,
-                codec,
-                quality,
-                effort,
-                container,
-                height,
-                fps,
-                jobs,
-                sdr,
-                stabilize,
-                color,
-                copy,
-                reel,
-                reel_order,
-                crossfade,
-                audio,
-                cut_lists,
-                timecode,
-            ),
-        )
+        settings = given.settings()
         from .. import pipeline
         from .progress import Meter
         from .table import print_moments, remark

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..config import BatchConfig, PickConfig
-from . import given
 from . import options as o
 from .exits import put, reported, say
+from .given import Given, takes
 
 if TYPE_CHECKING:
     from ..batch.worklist import Tally
 
-BATCH = "Batch"
+_PANEL = "Batch"
 
 FootageArgument = Annotated[
     list[str],
@@ -40,39 +40,28 @@ BatchFolder = Annotated[
         rich_help_panel=o.OUTPUT,
     ),
 ]
-Workers = Annotated[int | None, o.of(BatchConfig, "workers", "--workers", panel=BATCH)]
-Stall = Annotated[float | None, o.of(BatchConfig, "stall", "--stall", panel=BATCH)]
-Ray = Annotated[
+_DRY_RUN = Annotated[
+    bool | None,
+    typer.Option("--dry-run", help="Only say what would be done; nothing is written.", rich_help_panel=_PANEL),
+]
+_RAY = Annotated[
     str | None,
     typer.Option(
         "--ray",
         metavar="auto|local|ADDRESS",
         help="Work on a Ray cluster that sees the same disk; auto: this machine's, or a new one; local: a new one.",
         show_default=False,
-        rich_help_panel=BATCH,
+        rich_help_panel=_PANEL,
     ),
 ]
-RayCpus = Annotated[float | None, o.of(BatchConfig, "ray_cpus", "--ray-cpus", panel=BATCH)]
-RayGpus = Annotated[float | None, o.of(BatchConfig, "ray_gpus", "--ray-gpus", panel=BATCH)]
-StageSpace = Annotated[float | None, o.of(BatchConfig, "stage_space", "--stage-space", panel=BATCH)]
-Recycle = Annotated[int | None, o.of(BatchConfig, "recycle", "--recycle", panel=BATCH)]
-Memory = Annotated[float | None, o.of(BatchConfig, "memory", "--memory", panel=BATCH)]
-MaxFailures = Annotated[
-    str | None,
-    typer.Option(
-        "--max-failures",
-        metavar="N|P%",
-        help="Stop when more files failed: a count, or a share of all as 5%.",
-        show_default=False,
-        rich_help_panel=BATCH,
-    ),
-]
-RetryFailed = Annotated[
-    bool, typer.Option("--retry-failed", help="Try again what failed before.", rich_help_panel=BATCH)
-]
-DryRun = Annotated[
-    bool, typer.Option("--dry-run", help="Only say what would be done; nothing is written.", rich_help_panel=BATCH)
-]
+# In the order in which the help shows them; settings not named come last.
+BATCH = (
+    o.group(BatchConfig, _PANEL, "workers", "max_failures", "retry_failed")
+    | {"dry_run": _DRY_RUN}
+    | o.group(BatchConfig, _PANEL, "stall", "recycle", "memory", "stage_space")
+    | {"ray": _RAY}
+    | o.group(BatchConfig, _PANEL)
+)
 LogJson = Annotated[
     bool, typer.Option("--log-json", help="Say what happens as JSON, a line each, on stderr.", rich_help_panel=o.OUTPUT)
 ]
@@ -89,57 +78,12 @@ MetricsTo = Annotated[
 ]
 
 
+@takes(batch=BATCH, analyze=o.ANALYZE, pick=o.PICK, export=o.EXPORT)
 def batch(
     footage: FootageArgument,
     output: BatchFolder,
-    workers: Workers = None,
-    max_failures: MaxFailures = None,
-    retry_failed: RetryFailed = False,
-    dry_run: DryRun = False,
-    stall: Stall = None,
-    recycle: Recycle = None,
-    memory: Memory = None,
-    stage_space: StageSpace = None,
-    ray: Ray = None,
-    ray_cpus: RayCpus = None,
-    ray_gpus: RayGpus = None,
-    fps: o.Fps = None,
-    score_height: o.ScoreHeight = None,
-    model: o.Model = None,
-    precision: o.Precision = None,
-    framing: o.Framing = None,
-    backend: o.Backend = None,
-    prompt: o.Prompt = None,
-    avoid: o.Avoid = None,
-    weights: o.Weights = None,
-    normalize: o.Normalize = None,
-    window: o.Window = None,
-    min_gap: o.MinGap = None,
-    top: o.Top = None,
-    diversity: o.Diversity = None,
-    pre: o.Pre = None,
-    post: o.Post = None,
-    clip_length: o.ClipLength = None,
-    encoder: o.Encoder = None,
-    codec: o.Codec = None,
-    quality: o.ClipQuality = None,
-    effort: o.Effort = None,
-    container: o.Container = None,
-    height: o.Height = None,
-    clip_fps: o.ClipFps = None,
-    jobs: o.Jobs = None,
-    sdr: o.Sdr = None,
-    stabilize: o.Stabilize = None,
-    color: o.Color = None,
-    copy: o.Copy = None,
-    reel: o.Reel = None,
-    reel_order: o.ReelOrder = None,
-    crossfade: o.Crossfade = None,
-    audio: o.Audio = None,
-    cut_lists: o.CutLists = None,
-    timecode: o.Timecode = None,
-    preset: o.Preset = None,
-    config: o.ConfigFile = None,
+    *,
+    given: Given,
     log_json: LogJson = False,
     metrics: MetricsTo = None,
     quiet: o.Quiet = False,
@@ -153,46 +97,10 @@ def batch(
     go on, and the exit code is 1. DIR/index.html shows the best moments of all takes.
     """
     with reported(verbose=verbose):
-        settings = given.settings(
-            preset,
-            config,
-            analyze=given.analysis(fps, score_height, model, precision, framing, backend),
-            pick=given.pick(prompt, avoid, weights, normalize, window, min_gap, top, diversity, pre, post, clip_length),
-            export=given.export(
-                encoder,
-                codec,
-                quality,
-                effort,
-                container,
-                height,
-                clip_fps,
-                jobs,
-                sdr,
-                stabilize,
-                color,
-                copy,
-                reel,
-                reel_order,
-                crossfade,
-                audio,
-                cut_lists,
-                timecode,
-            ),
-        )
-        options: dict[str, Any] = {
-            "workers": workers,
-            "stall": stall,
-            "recycle": recycle,
-            "memory": memory,
-            "stage_space": stage_space,
-            "ray_cpus": ray_cpus,
-            "ray_gpus": ray_gpus,
-        }
-        chosen = BatchConfig(
-            **{name: value for name, value in options.items() if value is not None},
-            max_failures=max_failures,
-            retry_failed=retry_failed,
-        )
+        settings = given.settings()
+        work = dict(given.options["batch"])
+        dry_run, ray = work.pop("dry_run", False), work.pop("ray", None)
+        chosen = BatchConfig(**work)
         from .. import results
         from ..batch import inputs, places, supervisor
 

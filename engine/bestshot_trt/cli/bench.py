@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..config import AnalyzeConfig
 from . import options as o
 from .exits import put, reported
+from .given import Given, takes
 
 if TYPE_CHECKING:
     from ..speed.quick import Speed
@@ -20,12 +22,11 @@ Take = Annotated[
 ]
 
 
+@takes(files=False, analyze=o.group(AnalyzeConfig, o.ANALYSIS, "fps", "model", "precision", "backend"))
 def bench(
     take: Take = None,
-    fps: o.Fps = None,
-    model: o.Model = None,
-    precision: o.Precision = None,
-    backend: o.Backend = None,
+    *,
+    given: Given,
     json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.", rich_help_panel=o.OUTPUT)] = False,
     quiet: o.Quiet = False,
     verbose: o.Verbose = False,
@@ -37,14 +38,11 @@ def bench(
     The plain recipe samples with ffmpeg into JPEG files and scores them one by one. Close other programs first.
     """
     with reported(verbose=verbose):
-        from ..settings import load
         from ..speed.quick import test_speed
         from .progress import Meter
 
-        given = {"fps": fps, "model": model, "precision": precision, "backend": backend}
-        config = load(options={"analyze": {key: value for key, value in given.items() if value is not None}})
         with Meter(quiet=quiet) as progress:
-            speed = test_speed(take, config.analyze, progress)
+            speed = test_speed(take, given.settings().analyze, progress)
         put(_json(speed) if json else _table(speed))
 
 

@@ -10,9 +10,9 @@ import typer
 
 from ..clock import clock
 from ..errors import ConfigError, shown
-from . import given
 from . import options as o
 from .exits import put, reported
+from .given import Given, takes
 
 if TYPE_CHECKING:
     from ..stills import StillsDocument
@@ -27,6 +27,7 @@ Origins = Annotated[
 ]
 
 
+@takes(frames=o.FRAMES)
 def frames(
     origins: Origins,
     output: o.FramesFolder = None,
@@ -34,10 +35,8 @@ def frames(
         int | None,
         typer.Option("-k", "--top", help="Stills of the first so many ranks only.", min=1, max=1000),
     ] = None,
-    format: o.Format = None,
-    quality: o.Quality = None,
-    preset: o.Preset = None,
-    config: o.ConfigFile = None,
+    *,
+    given: Given,
     json: Annotated[
         bool, typer.Option("--json", help="Print the stills as JSON, one line a take.", rich_help_panel=o.OUTPUT)
     ] = False,
@@ -54,7 +53,7 @@ def frames(
         from ..stills import export_stills
         from .progress import Meter
 
-        settings = given.settings(preset, config, frames={"format": format, "quality": quality})
+        settings = given.settings()
         folders = _folders(origins, output)
         for origin, folder in zip(origins, folders, strict=True):
             with Meter(quiet=quiet) as progress:

@@ -1,15 +1,18 @@
-"""Every option once: its type, its help and its bounds, the latter two read from the config."""
+"""Every option once: those of settings are made from the config, in groups that `given.takes` gives to commands."""
 
 from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeAlias
 
 import typer
 
 from ..config import AnalyzeConfig, ExportConfig, FramesConfig, PickConfig, describe_bounds
 from ..config import Weights as WeightsConfig
+
+Options: TypeAlias = dict[str, Any]
+"""Settings by name, each as the annotated type that typer makes an option of."""
 
 ANALYSIS = "Analysis"
 SELECTION = "Selection"
@@ -17,8 +20,8 @@ CLIPS = "Clips"
 SETTINGS = "Settings"
 OUTPUT = "Output"
 
-_WEIGHT = dataclasses.fields(WeightsConfig)[0]
-_FIXED = "; puts a clip length of a file or preset out of use"
+_KINDS: dict[str, Any] = {"int": int, "float": float, "bool": bool, "tuple[str, ...]": list[str]}
+"""What typer reads an option as, by the type of the setting; all else is text, which `settings` reads."""
 
 
 def _help(text: str) -> str:
@@ -26,21 +29,36 @@ def _help(text: str) -> str:
     return text.replace("[", "\\[")
 
 
-def _of(config: type[Any], name: str, *flags: str, panel: str, note: str = "") -> Any:
-    """A typer option for one setting; unset stays None, so that files and presets can speak."""
-    setting = next(field for field in dataclasses.fields(config) if field.name == name)
-    text = f"{setting.metadata['help']}{note}"
-    bounds = describe_bounds(setting)
-    default = f"{setting.default:g}" if isinstance(setting.default, float) else str(setting.default)
-    parts = [f"({bounds})"] if bounds else []
-    if setting.default is not None:
-        parts.append(f"[default: {default}]")
-    told = " ".join([f"{text[0].upper()}{text[1:]}", *parts])
-    return typer.Option(*flags, help=_help(told), show_default=False, rich_help_panel=panel)
+def _default(setting: dataclasses.Field[Any], flag: str) -> str:
+    """How the help tells the default, empty where there is none; a switch has it by its name, as ``--sdr/--hdr``."""
+    if isinstance(setting.default, bool):
+        on, _, off = flag.partition("/")
+        return (on if setting.default else off).removeprefix("--")
+    if isinstance(setting.default, float):
+        return f"{setting.default:g}"
+    return "" if setting.default in (None, ()) else str(setting.default)
 
 
-of = _of
-"""The same, for options that one command has to itself."""
+def _option(setting: dataclasses.Field[Any], panel: str, *, flags: tuple[str, ...] = (), note: str = "") -> Any:
+    """The option of one setting; unset stays None, so that files and presets can speak."""
+    flags = flags or setting.metadata["flags"] or (f"--{setting.name.replace('_', '-')}",)
+    text, bounds, default = setting.metadata["help"], describe_bounds(setting), _default(setting, flags[-1])
+    told = f"{text[0].upper()}{text[1:]}{note}"
+    told += f" ({bounds})" if bounds else ""
+    told += f" [default: {default}]" if default else ""
+    metavar = setting.metadata["metavar"]
+    option = typer.Option(*flags, help=_help(told), metavar=metavar, show_default=False, rich_help_panel=panel)
+    return Annotated[_KINDS.get(str(setting.type).removesuffix(" | None"), str) | None, option]
+
+
+def group(config: type[Any], panel: str, *names: str, **special: Any) -> Options:
+    """The options of the settings of ``config`` named, or of all that tell a help text, shown under ``panel``.
+
+    ``special`` are flags that a command has in place of the setting's, or a note after its help.
+    """
+    settings = {field.name: field for field in dataclasses.fields(config) if field.metadata}
+    return {name: _option(settings[name], panel, **special) for name in names or settings}
+
 
 Input = Annotated[Path, typer.Argument(help="The take: one video file.", show_default=False)]
 TrackFile = Annotated[
@@ -50,33 +68,9 @@ MomentsFile = Annotated[
     Path, typer.Argument(metavar="MOMENTS", help="A moments.json that run or pick wrote.", show_default=False)
 ]
 
-Fps = Annotated[float | None, _of(AnalyzeConfig, "fps", "--fps", panel=ANALYSIS)]
-ScoreHeight = Annotated[int | None, _of(AnalyzeConfig, "score_height", "--score-height", panel=ANALYSIS)]
-Model = Annotated[str | None, _of(AnalyzeConfig, "model", "--model", panel=ANALYSIS)]
-Precision = Annotated[str | None, _of(AnalyzeConfig, "precision", "--precision", panel=ANALYSIS)]
-Framing = Annotated[str | None, _of(AnalyzeConfig, "framing", "--framing", panel=ANALYSIS)]
-Backend = Annotated[str | None, _of(AnalyzeConfig, "backend", "--backend", panel=ANALYSIS)]
+_FIXED = "; puts a clip length of a file or preset out of use"
+_WEIGHTS = dataclasses.fields(WeightsConfig)
 
-Prompt = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--prompt",
-        metavar="TEXT",
-        help='What a good moment shows, as "well-lit interior wide shot"; may be repeated (CLIP models only)',
-        show_default=False,
-        rich_help_panel=SELECTION,
-    ),
-]
-Avoid = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--avoid",
-        metavar="TEXT",
-        help="What it does not show; may be repeated (CLIP models only)",
-        show_default=False,
-        rich_help_panel=SELECTION,
-    ),
-]
 Weights = Annotated[
     str | None,
     typer.Option(
@@ -84,97 +78,26 @@ Weights = Annotated[
         metavar="NAME=N,...",
         help=_help(
             "Weights of the score, of aesthetic, sharpness, exposure and prompt; those not named keep theirs "
-            f"({describe_bounds(_WEIGHT)}) [default: aesthetic=1,sharpness=0.5,exposure=0.5]"
+            f"({describe_bounds(_WEIGHTS[0])}) "
+            f"[default: {','.join(f'{each.name}={each.default:g}' for each in _WEIGHTS if each.default is not None)}]"
         ),
         show_default=False,
         rich_help_panel=SELECTION,
     ),
 ]
-Normalize = Annotated[str | None, _of(PickConfig, "normalize", "--normalize", panel=SELECTION)]
-Window = Annotated[float | None, _of(PickConfig, "window", "--window", panel=SELECTION)]
-MinGap = Annotated[float | None, _of(PickConfig, "min_gap", "--min-gap", panel=SELECTION)]
-Top = Annotated[int | None, _of(PickConfig, "top", "-k", "--top", panel=SELECTION)]
-Diversity = Annotated[float | None, _of(PickConfig, "diversity", "--diversity", panel=SELECTION)]
-Pre = Annotated[float | None, _of(PickConfig, "pre", "--pre", panel=CLIPS, note=_FIXED)]
-Post = Annotated[float | None, _of(PickConfig, "post", "--post", panel=CLIPS, note=_FIXED)]
-ClipLength = Annotated[
-    str | None,
-    typer.Option(
-        "--clip-length",
-        metavar="MIN:MAX",
-        help="Grow each clip around its peak to between MIN and MAX seconds, as 3:7; "
-        "puts --pre and --post of a file or preset out of use",
-        show_default=False,
-        rich_help_panel=CLIPS,
-    ),
-]
-Encoder = Annotated[str | None, _of(ExportConfig, "encoder", "--encoder", panel=CLIPS)]
-Codec = Annotated[str | None, _of(ExportConfig, "codec", "--codec", panel=CLIPS)]
-ClipQuality = Annotated[int | None, _of(ExportConfig, "quality", "--quality", panel=CLIPS)]
-Effort = Annotated[str | None, _of(ExportConfig, "effort", "--effort", panel=CLIPS)]
-Container = Annotated[str | None, _of(ExportConfig, "container", "--container", panel=CLIPS)]
-Height = Annotated[int | None, _of(ExportConfig, "height", "--height", panel=CLIPS)]
-ClipFps = Annotated[float | None, _of(ExportConfig, "fps", "--clip-fps", panel=CLIPS)]
-ExportFps = Annotated[float | None, _of(ExportConfig, "fps", "--fps", "--clip-fps", panel=CLIPS)]
-Jobs = Annotated[int | None, _of(ExportConfig, "jobs", "--jobs", panel=CLIPS)]
-Copy = Annotated[
-    bool | None,
-    typer.Option(
-        "--copy/--encode",
-        help=_help(
-            "Cut without encoding, at keyframes: lossless and fast, but clips begin early and may end late; "
-            "the table says by how much [default: encode]"
-        ),
-        show_default=False,
-        rich_help_panel=CLIPS,
-    ),
-]
-Reel = Annotated[
-    bool | None,
-    typer.Option(
-        "--reel/--no-reel",
-        help=_help("Also join the moments in one file, in one encode from the take [default: no-reel]"),
-        show_default=False,
-        rich_help_panel=CLIPS,
-    ),
-]
-ReelOrder = Annotated[str | None, _of(ExportConfig, "reel_order", "--reel-order", panel=CLIPS)]
-Crossfade = Annotated[float | None, _of(ExportConfig, "crossfade", "--crossfade", panel=CLIPS)]
-Sdr = Annotated[
-    bool | None,
-    typer.Option(
-        "--sdr/--hdr",
-        help=_help("Tone-map HDR takes to SDR; else they stay HDR where the codec can [default: hdr]"),
-        show_default=False,
-        rich_help_panel=CLIPS,
-    ),
-]
-Stabilize = Annotated[str | None, _of(ExportConfig, "stabilize", "--stabilize", panel=CLIPS)]
-Color = Annotated[str | None, _of(ExportConfig, "color", "--color", panel=CLIPS)]
-Audio = Annotated[
-    bool | None,
-    typer.Option(
-        "--audio/--no-audio",
-        help=_help("Keep the sound [default: audio]"),
-        show_default=False,
-        rich_help_panel=CLIPS,
-    ),
-]
 
-CutLists = Annotated[
-    bool | None,
-    typer.Option(
-        "--cut-lists/--no-cut-lists",
-        help=_help("Write the cuts for editors: OTIO, FCPXML, FCP7 XML, EDL and chapters [default: cut-lists]"),
-        show_default=False,
-        rich_help_panel=CLIPS,
-    ),
-]
-
-Format = Annotated[str | None, _of(FramesConfig, "format", "--format", panel=OUTPUT)]
-Quality = Annotated[int | None, _of(FramesConfig, "quality", "--quality", panel=OUTPUT)]
-
-Timecode = Annotated[str | None, _of(ExportConfig, "timecode", "--timecode", panel=CLIPS)]
+ANALYZE = group(AnalyzeConfig, ANALYSIS)
+PROMPTS = group(PickConfig, SELECTION, "prompt", "avoid")
+PICK = (
+    PROMPTS
+    | {"weights": Weights}
+    | group(PickConfig, SELECTION)
+    | group(PickConfig, CLIPS, "pre", "post", note=_FIXED)
+    | group(PickConfig, CLIPS, "clip_length")
+)
+EXPORT = group(ExportConfig, CLIPS)
+EXPORT_ALONE = EXPORT | group(ExportConfig, CLIPS, "fps", flags=("--fps", "--clip-fps"))
+FRAMES = group(FramesConfig, OUTPUT)
 
 ConfigFile = Annotated[
     Path | None,

@@ -12,6 +12,7 @@ from ..config import PickConfig
 from ..errors import ConfigError
 from . import options as o
 from .exits import put, reported
+from .given import Given, takes
 
 if TYPE_CHECKING:
     from ..search import Hit
@@ -21,9 +22,11 @@ Tracks = Annotated[
 ]
 
 
+@takes(files=False, pick=o.group(PickConfig, o.SELECTION, "avoid"))
 def search(
     tracks: Tracks,
-    avoid: o.Avoid = None,
+    *,
+    given: Given,
     top: Annotated[int, typer.Option("-k", "--top", help="How many moments to list.", min=1, max=1000)] = 10,
     min_gap: Annotated[
         float, typer.Option("--min-gap", help="Least time between two of one take, in seconds.", min=0)
@@ -46,7 +49,9 @@ def search(
 
         *paths, text = tracks
         with Meter(quiet=quiet) as progress:
-            hits = find(paths, [text], avoid=avoid or (), top=top, min_gap=min_gap, progress=progress)
+            hits = find(
+                paths, [text], avoid=given.options["pick"].get("avoid", ()), top=top, min_gap=min_gap, progress=progress
+            )
         _print(hits, as_json=json)
 
 

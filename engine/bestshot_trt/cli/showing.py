@@ -13,9 +13,9 @@ import typer
 
 from ..clock import clock
 from ..errors import shown
-from . import given
 from . import options as o
 from .exits import put, reported
+from .given import Given, takes
 
 if TYPE_CHECKING:
     from ..moments import MomentsDocument
@@ -33,21 +33,11 @@ TrackOrFolder = Annotated[
 ]
 
 
+@takes(pick=o.PICK)
 def show(
     track: TrackOrFolder,
-    prompt: o.Prompt = None,
-    avoid: o.Avoid = None,
-    weights: o.Weights = None,
-    normalize: o.Normalize = None,
-    window: o.Window = None,
-    min_gap: o.MinGap = None,
-    top: o.Top = None,
-    diversity: o.Diversity = None,
-    pre: o.Pre = None,
-    post: o.Post = None,
-    clip_length: o.ClipLength = None,
-    preset: o.Preset = None,
-    config: o.ConfigFile = None,
+    *,
+    given: Given,
     json: Annotated[bool, typer.Option("--json", help="Print the same as JSON.", rich_help_panel=o.OUTPUT)] = False,
     quiet: o.Quiet = False,
     verbose: o.Verbose = False,
@@ -62,8 +52,7 @@ def show(
         from .progress import Meter
         from .table import remark
 
-        chosen = given.pick(prompt, avoid, weights, normalize, window, min_gap, top, diversity, pre, post, clip_length)
-        settings = given.settings(preset, config, pick=chosen)
+        settings = given.settings()
         with Meter(quiet=quiet) as progress:
             seen = overview(track, settings, progress)
         if json:
