@@ -137,3 +137,24 @@ def fake_driver(tmp_path_factory: pytest.TempPathFactory) -> Path:
     source = TESTS / "engine" / "fake_driver.c"
     subprocess.run([compiler, "-shared", "-fPIC", "-O1", "-Wall", "-Werror", source, "-o", library], check=True)
     return library
+
+
+DRIVER = {"cuda": "libcuda.so.1", "nvcuvid": "libnvcuvid.so.1", "nvml": "libnvidia-ml.so.1"}
+
+
+@pytest.fixture
+def cards(fake_driver: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Makes this a machine with cards: ``cards("L4,H100", libraries of the driver or all, FAKE_HANG="1", ...)``."""
+
+    def make(names: str, *libraries: str, **environment: str) -> None:
+        for name in libraries or DRIVER:
+            # One file under several names, so that it is loaded once: NVDEC's library sees CUDA's current context.
+            (tmp_path / DRIVER[name]).unlink(missing_ok=True)
+            (tmp_path / DRIVER[name]).symlink_to(fake_driver)
+        monkeypatch.setenv("LD_LIBRARY_PATH", str(tmp_path))
+        monkeypatch.setenv("FAKE_CARDS", names)
+        monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+
+    return make

@@ -105,7 +105,11 @@ static const struct card *of_nvml(size_t handle) {
     listed(cards);
     return cards[(handle - 1) % 100];
 }
-int nvmlInitWithFlags(unsigned flags) { (void)flags; return number("FAKE_NVML_ERROR", 0); }
+int nvmlInitWithFlags(unsigned flags) {
+    (void)flags;
+    if (getenv("FAKE_HANG")) sleep(60);
+    return number("FAKE_NVML_ERROR", 0);
+}
 int nvmlShutdown(void) { return 0; }
 const char *nvmlErrorString(int code) { (void)code; return "Unknown Error"; }
 int nvmlSystemGetDriverVersion(char *text, unsigned size) {

@@ -120,14 +120,10 @@ def test_figures_for_prometheus(footage: Path, tmp_path: Path) -> None:
     assert "bestshot_batch_files_waiting 0.0" in text
 
 
-def test_the_load_of_cards_is_shown_and_published(
-    footage: Path, fake_driver: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_load_of_cards_is_shown_and_published(footage: Path, cards: Any, tmp_path: Path) -> None:
     pytest.importorskip("prometheus_client")
     pytest.importorskip("pynvml")
-    (tmp_path / "libnvidia-ml.so.1").symlink_to(fake_driver)
-    for name, value in {"LD_LIBRARY_PATH": str(tmp_path), "FAKE_CARDS": "L4", "FAKE_LOAD": "86"}.items():
-        monkeypatch.setenv(name, value)
+    cards("L4", FAKE_LOAD="86")
     where = tmp_path / "batch.prom"
     bestshot("batch", footage / "one", "-o", tmp_path / "out", "--metrics", where, "--workers", "1")
     text = where.read_text()

@@ -8,23 +8,13 @@ import pytest
 from bestshot_trt.cards import Card, Survey, survey
 from bestshot_trt.cards.load import Load, Loads
 
-LIBRARIES = {"cuda": "libcuda.so.1", "nvcuvid": "libnvcuvid.so.1", "nvml": "libnvidia-ml.so.1"}
-
 
 @pytest.fixture
-def machine(fake_driver, tmp_path, monkeypatch):
+def machine(cards):
     """Make this a machine with these cards and libraries; says what a survey of it finds."""
 
-    def make(cards, *libraries, wait_s=20.0, **environment):
-        for name in libraries or LIBRARIES:
-            # One file under several names, so that it is loaded once: NVDEC's library sees CUDA's current context.
-            (tmp_path / LIBRARIES[name]).unlink(missing_ok=True)
-            (tmp_path / LIBRARIES[name]).symlink_to(fake_driver)
-        monkeypatch.setenv("LD_LIBRARY_PATH", str(tmp_path))
-        monkeypatch.setenv("FAKE_CARDS", cards)
-        monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-        for name, value in environment.items():
-            monkeypatch.setenv(name, value)
+    def make(names, *libraries, wait_s=20.0, **environment):
+        cards(names, *libraries, **environment)
         return survey(wait_s)
 
     return make

@@ -178,7 +178,7 @@ class LiveView(View):
             name = "" if job is None or isinstance(job, str) else shown(job.footage.path.name)
             share = f"{min(1, moved.done / moved.total):4.0%}" if job and moved and moved.total else ""
             stage = "waiting" if job is None else moved.stage if moved else "opening"
-            place = f"GPU {worker.device}" if worker.device is not None else "CPU"
+            place = _place(worker.device)
             memory = f"{worker.memory() / 2**20:.0f} MiB"
             table.add_row(f"worker {number}", place, stage, share, memory, Text(name))
         cards = [Text(shown(f"card {number}, {load.name}: {load}")) for number, load in enumerate(self.cards())]
@@ -188,6 +188,13 @@ class LiveView(View):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._live.stop()
+
+
+def _place(device: str | None) -> str:
+    """What a worker works on, briefly: of the name of a MIG instance its beginning."""
+    if device is None:
+        return "CPU"
+    return device[:12] if device.startswith(("MIG-", "GPU-")) else f"GPU {device}"
 
 
 def open_view(files: int, *, quiet: bool, as_json: bool, metrics: str | None = None) -> View:
