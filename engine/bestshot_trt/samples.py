@@ -68,6 +68,16 @@ class Measured:
     prepared: Any
     """What the embedder wants of them, an array (n, ...) where they were."""
 
+    def __len__(self) -> int:
+        return len(self.times)
+
+    def split(self, count: int) -> tuple[Measured, Measured]:
+        """The first ``count`` of them, at most, and the others."""
+        return self._part(slice(count)), self._part(slice(count, None))
+
+    def _part(self, which: slice) -> Measured:
+        return Measured(self.times[which], self.pts[which], self.measures[which], self.prepared[which])
+
 
 @dataclass(frozen=True)
 class _Queued:
@@ -168,19 +178,32 @@ class Samples:
         return len(self._times)
 
     @property
+    def room(self) -> int:
+        """How many more pictures fill the embedder's batch, at least 1."""
+        return max(1, self._backend.embedder.batch_size - sum(map(len, self._waiting)))
+
+    @property
     def settled(self) -> bool:
         """Whether all that was added has gone to the embedder, so that another collector may go on from here."""
         return not self._waiting
 
     def add(self, batch: Measured) -> None:
-        """Take in a batch; its pictures are embedded once enough of them wait."""
+        """Take in a batch; its pictures are embedded once enough of them wait.
+
+        The embedder gets as many at a time as it likes, never more, however they come: which of them are computed
+        together may show in the last digits.
+        """
         self._times.extend(batch.times)
         self._pts.extend(batch.pts)
         self._measures.extend(batch.measures)
-        self._waiting.append(batch.prepared)
-        if sum(map(len, self._waiting)) >= self._backend.embedder.batch_size:
-            self._embed_waiting()
-            self._collect(self._backend.ahead)
+        prepared = batch.prepared
+        while len(prepared):
+            room = self.room
+            self._waiting.append(prepared[:room])
+            if len(prepared) >= room:
+                self._embed_waiting()
+                self._collect(self._backend.ahead)
+            prepared = prepared[room:]
 
     def _embed_waiting(self) -> None:
         waiting, self._waiting = self._waiting, []

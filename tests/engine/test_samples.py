@@ -96,6 +96,23 @@ def test_every_sample_comes_out_once_and_in_order(count, ahead, batch_size):
         assert way.most <= ahead + 1
 
 
+@pytest.mark.parametrize("came", [1, 3, 8, 20])
+def test_the_embedder_gets_the_same_batches_however_pictures_come(came):
+    backend, _, _ = slow_backend(2, 8)
+    embed, given = backend.embedder.embed, []
+
+    def noting(pictures):
+        given.append(pictures[:, 0].tolist())
+        return embed(pictures)
+
+    backend.embedder.embed = noting
+    samples = Samples(backend)
+    for batch in measured(backend, takes(20, came)):
+        samples.add(batch)
+    samples.track(SimpleNamespace(duration=20))
+    assert given == [[*range(8)], [*range(8, 16)], [*range(16, 20)]]
+
+
 def test_nothing_is_waited_for_sooner_than_need_be():
     backend, measures, _ = slow_backend(2, 1)
     batches = measured(backend, takes(24, 3))

@@ -119,12 +119,15 @@ def _pass(
 
     with contextlib.closing(pipeline.measurements(info, config, backend, report)) as batches:
         for batch in batches:
-            samples.add(batch)
-            last = round(float(batch.times[-1]) * config.fps)
+            left = batch
+            while len(left):
+                piece, left = left.split(samples.room)
+                samples.add(piece)
+                last = round(float(piece.times[-1]) * config.fps)
+                if len(samples) >= every and samples.settled and last + 1 < gap.stop:
+                    keep(last + 1)
+                    start, samples = last + 1, Samples(backend)
             progress("analyze", float(batch.times[-1]), info.duration_claim)
-            if len(samples) >= every and samples.settled and last + 1 < gap.stop:
-                keep(last + 1)
-                start, samples = last + 1, Samples(backend)
     if len(samples):
         keep(gap.stop)
     elif gap.stop == END and start:
