@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bestshot_trt import __version__
-from bestshot_trt.moments import Machine
+from bestshot_trt.provenance import Machine
 
 
 def _cpu_name() -> str:

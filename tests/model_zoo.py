@@ -30,7 +30,7 @@ from bestshot_trt.embed.models import (
     write_card,
 )
 from bestshot_trt.embed.text import write_tokenizer
-from bestshot_trt.moments import PROGRAM
+from bestshot_trt.provenance import PROGRAM
 
 MERGES = [("t", "h"), ("th", "e</w>"), ("i", "n"), ("a", "n"), ("w", "i"), ("wi", "d"), ("wid", "e</w>")]
 """A few made-up byte-pair merges; every other word is spelt letter by letter."""

@@ -6,14 +6,14 @@ from fractions import Fraction
 
 import numpy as np
 
-from bestshot_trt import moments
+from bestshot_trt import provenance
 from bestshot_trt.track import Track, TrackMeta
 
 
 def track_of(fps=3.0, prompt=None, embedding=None, path="/media/take.mp4", texts=("a text",), **arrays):
     """A track of ``arrays`` (times and measures); what is not given is zero, and there is no model."""
     count = len(arrays["times"])
-    video = moments.Video(
+    video = provenance.Video(
         codec="h264",
         width=64,
         height=36,
@@ -25,8 +25,8 @@ def track_of(fps=3.0, prompt=None, embedding=None, path="/media/take.mp4", texts
     )
     duration = Fraction(float(arrays["times"][-1])) + Fraction(1, 3)
     meta = TrackMeta(
-        created_by=moments.PROGRAM,
-        source=moments.Source(path=path, fingerprint="x", size_bytes=1, duration_s=float(duration), video=video),
+        created_by=provenance.PROGRAM,
+        source=provenance.Source(path=path, fingerprint="x", size_bytes=1, duration_s=float(duration), video=video),
         duration=duration,
         analyze={"fps": fps},
         model="none",
@@ -34,9 +34,9 @@ def track_of(fps=3.0, prompt=None, embedding=None, path="/media/take.mp4", texts
         clip_model=None,
         prompt=texts if prompt is not None else (),
         avoid=(),
-        backend=moments.Backend(name="cpu", fallback_reason=None),
-        machine=moments.Machine(python="3", platform="x", cpu_count=1, versions={}),
-        decode=moments.Decode(lost=(), notes=()),
+        backend=provenance.Backend(name="cpu", fallback_reason=None),
+        machine=provenance.Machine(python="3", platform="x", cpu_count=1, versions={}),
+        decode=provenance.Decode(lost=(), notes=()),
     )
     given = {name: np.asarray(values, np.float32) for name, values in arrays.items() if name != "times"}
     blank = {

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 import bestshot_trt as bt
-from bestshot_trt import moments
+from bestshot_trt import provenance
 from bestshot_trt.config import AnalyzeConfig, Config, PickConfig
 from bestshot_trt.speed.timing import summarise, wall_of
 from bestshot_trt.track import Track, TrackMeta, open_track, write_track
@@ -55,24 +55,24 @@ def made_track(hours: float, width: int) -> Track:
 
 
 def _meta(hours: float) -> TrackMeta:
-    video = moments.Video(
+    video = provenance.Video(
         codec="h264", width=1920, height=1080, rotation=0, time_base=Fraction(1, 30), start_pts=0,
         frame_rate=Fraction(30), stream_index=0,
     )  # fmt: skip
-    source = moments.Source(path="made", fingerprint="0", size_bytes=0, duration_s=hours * 3600, video=video)
+    source = provenance.Source(path="made", fingerprint="0", size_bytes=0, duration_s=hours * 3600, video=video)
     return TrackMeta(
-        created_by=moments.PROGRAM,
+        created_by=provenance.PROGRAM,
         source=source,
         duration=Fraction(hours * 3600),
-        analyze=moments.plain(AnalyzeConfig()),
+        analyze=provenance.plain(AnalyzeConfig()),
         model="none",
         model_note=None,
         clip_model=None,
         prompt=(),
         avoid=(),
-        backend=moments.Backend(name="cpu", fallback_reason=None),
-        machine=moments.Machine.here(),
-        decode=moments.Decode(lost=(), notes=()),
+        backend=provenance.Backend(name="cpu", fallback_reason=None),
+        machine=provenance.Machine.here(),
+        decode=provenance.Decode(lost=(), notes=()),
     )
 
 

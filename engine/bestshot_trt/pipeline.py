@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from . import moments, prompts, results, timeline
+from . import moments, prompts, provenance, results, timeline
 from .backends import Backend, open_backend
 from .config import AnalyzeConfig, Config, PickConfig
 from .cutting import check_encoder
@@ -20,9 +20,10 @@ from .errors import BestshotError, DecodeError, InputError, shown
 from .files import check_regular
 from .footage import footage
 from .frames import DecodeReport, VideoInfo
-from .moments import PROGRAM, Decode, Machine, Moment, MomentsDocument, Source, Video
+from .moments import Moment, MomentsDocument
 from .prefetch import prefetch
 from .progress import Progress, silent
+from .provenance import PROGRAM, Decode, Machine, Source, Video
 from .samples import Measured, Samples, measured
 from .source import fingerprint
 from .track import Track, TrackMeta, open_track, scores, write_track
@@ -91,13 +92,13 @@ def meta_of(info: VideoInfo, config: AnalyzeConfig, backend: Backend, report: De
             video=Video.from_info(info),
         ),
         duration=report.duration,
-        analyze=moments.plain(config),
+        analyze=provenance.plain(config),
         model=backend.embedder.model,
         model_note=backend.model_note,
         clip_model=backend.embedder.clip_model,
         prompt=(),
         avoid=(),
-        backend=moments.Backend(name=backend.name, fallback_reason=backend.fallback_reason),
+        backend=provenance.Backend(name=backend.name, fallback_reason=backend.fallback_reason),
         machine=Machine.here(),
         decode=Decode.from_report(report),
     )
@@ -131,8 +132,8 @@ def pick(track: Track | str | Path, config: Config | None = None, progress: Prog
     return MomentsDocument(
         created_by=PROGRAM,
         source=meta.source,
-        settings=moments.Settings(
-            analyze=meta.analyze, pick=_pick_settings(track, config.pick), export=moments.plain(config.export)
+        settings=provenance.Settings(
+            analyze=meta.analyze, pick=_pick_settings(track, config.pick), export=provenance.plain(config.export)
         ),
         model=meta.model,
         model_note=meta.model_note,
@@ -147,7 +148,7 @@ def pick(track: Track | str | Path, config: Config | None = None, progress: Prog
 
 def _pick_settings(track: Track, config: PickConfig) -> dict[str, Any]:
     """The settings as they took effect: without prompts of their own, those of the track."""
-    return moments.plain(dataclasses.replace(config, prompt=track.meta.prompt, avoid=track.meta.avoid))
+    return provenance.plain(dataclasses.replace(config, prompt=track.meta.prompt, avoid=track.meta.avoid))
 
 
 def _read_track(path: Path) -> Track:

@@ -11,8 +11,8 @@ import numpy.typing as npt
 from . import scoring
 from .config import PickConfig
 from .errors import ModelUnavailable
-from .moments import ClipModel
 from .progress import Progress
+from .provenance import ClipModel
 from .track import Track
 
 

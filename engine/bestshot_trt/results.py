@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from . import moments, sheet
+from . import moments, provenance, sheet
 from .config import ExportConfig
 from .cutting import CLIPS, REEL, cut_all
 from .decode import probe
@@ -313,7 +313,7 @@ def export_moments(
         moments=cut.moments,
         reel=cut.reel,
         encoder=cut.encoder,
-        settings=dataclasses.replace(document.settings, export=moments.plain(config)),
+        settings=dataclasses.replace(document.settings, export=provenance.plain(config)),
         decode=with_notes(document.decode, "clips", cut.notes),
     )
     return exported, sheet.thumbnails(info, document, entries, progress)
@@ -328,7 +328,7 @@ def _standing(document: MomentsDocument, track: Track | None) -> dict[int, dict[
     return {moment.rank: told for moment, told in zip(document.moments, found, strict=True)}
 
 
-def with_notes(decode: moments.Decode, about: str, notes: Sequence[str]) -> moments.Decode:
+def with_notes(decode: provenance.Decode, about: str, notes: Sequence[str]) -> provenance.Decode:
     """``decode`` with ``notes`` for all that it said ``about`` the same."""
     added = tuple(f"{about}: {note}" for note in notes)
     kept = tuple(note for note in decode.notes if not note.startswith(f"{about}: "))

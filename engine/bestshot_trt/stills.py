@@ -20,8 +20,9 @@ from .errors import ConfigError, DecodeError, InputError, shown
 from .export.stills import SUFFIXES, prove_format, write_still
 from .files import check_regular, write_text
 from .frames import VideoInfo, score_size
-from .moments import PROGRAM, Moment, MomentsDocument, Program, Source, clip_name, read_json
+from .moments import Moment, MomentsDocument, clip_name, read_json
 from .progress import Progress, silent
+from .provenance import PROGRAM, Program, Source
 from .track import Track, open_track
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from . import records, scoring, timeline
 from .config import PickConfig
 from .errors import InputError, shown
 from .files import whole_file
-from .moments import Backend, ClipModel, Decode, Machine, Program, Source
+from .provenance import Backend, ClipModel, Decode, Machine, Program, Source
 from .stored import stored_rows
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class TrackMeta:
     duration: Fraction
     """End of the last frame in media time, exact; ``source.duration_s`` is the same as a float."""
     analyze: dict[str, Any]
-    """Settings of `config.AnalyzeConfig`, as `moments.plain` gives them."""
+    """Settings of `config.AnalyzeConfig`, as `provenance.plain` gives them."""
     model: str
     """As in `moments.MomentsDocument`."""
     model_note: str | None

@@ -12,7 +12,7 @@ from pathlib import Path, PureWindowsPath
 
 import pytest
 
-from bestshot_trt import moments
+from bestshot_trt import moments, provenance
 from bestshot_trt.config import Config
 from bestshot_trt.errors import ExportError
 from bestshot_trt.export.cutlists import CUT_LISTS, write_cut_lists
@@ -38,7 +38,7 @@ HOSTILE = [
 
 def document_of(rate="25", path="/media/take.mp4", spans=SPANS, **video):
     fps = Fraction(rate) if rate else None
-    track = moments.Video(
+    track = provenance.Video(
         codec="h264",
         width=1920,
         height=1080,
@@ -53,15 +53,15 @@ def document_of(rate="25", path="/media/take.mp4", spans=SPANS, **video):
         sharpness=512.25, exposure_penalty=0.125, aesthetic=5.5, prompt_similarity=None, contrast=44.5, colourfulness=31
     )
     return moments.MomentsDocument(
-        created_by=moments.PROGRAM,
-        source=moments.Source(path=path, fingerprint="ab12", size_bytes=1, duration_s=4000.0, video=track),
-        settings=moments.Settings.from_config(Config()),
+        created_by=provenance.PROGRAM,
+        source=provenance.Source(path=path, fingerprint="ab12", size_bytes=1, duration_s=4000.0, video=track),
+        settings=provenance.Settings.from_config(Config()),
         model="none",
         model_note=None,
         clip_model=None,
-        backend=moments.Backend(name="cpu", fallback_reason=None),
-        machine=moments.Machine(python="3", platform="x", cpu_count=1, versions={}),
-        decode=moments.Decode(lost=(), notes=()),
+        backend=provenance.Backend(name="cpu", fallback_reason=None),
+        machine=provenance.Machine(python="3", platform="x", cpu_count=1, versions={}),
+        decode=provenance.Decode(lost=(), notes=()),
         moments=tuple(
             moments.Moment(
                 rank=rank,

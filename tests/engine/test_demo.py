@@ -11,19 +11,8 @@ from bestshot_trt import demo
 from bestshot_trt.config import Config
 from bestshot_trt.demo import PLANTED, _scenes, _take, check, make_take, run_demo
 from bestshot_trt.errors import ConfigError, ExportError
-from bestshot_trt.moments import (
-    Backend,
-    Decode,
-    Machine,
-    Measures,
-    Moment,
-    MomentsDocument,
-    Program,
-    Rejection,
-    Settings,
-    Source,
-    Video,
-)
+from bestshot_trt.moments import Measures, Moment, MomentsDocument, Rejection
+from bestshot_trt.provenance import Backend, Decode, Machine, Program, Settings, Source, Video
 
 GOOD = [planted for planted in PLANTED if planted.expect == "picked"]
 BAD = [planted for planted in PLANTED if planted.expect == "avoided"]

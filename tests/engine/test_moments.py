@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bestshot_trt import moments
+from bestshot_trt import moments, provenance
 from bestshot_trt.config import Config, PickConfig
 from bestshot_trt.errors import ExportError, InputError
 from bestshot_trt.frames import ColorInfo, DecodeReport, LostStretch, VideoInfo
 
-VIDEO = moments.Video(
+VIDEO = provenance.Video(
     codec="hevc",
     width=3840,
     height=2160,
@@ -47,15 +47,15 @@ MOMENT = moments.Moment(
     clip="01_00h12m34.500s.mp4",
 )
 DOCUMENT = moments.MomentsDocument(
-    created_by=moments.Program(name="bestshot-trt", version="0.1.0"),
-    source=moments.Source(path="take.mov", fingerprint="ab12", size_bytes=10, duration_s=900.5, video=VIDEO),
-    settings=moments.Settings.from_config(Config(pick=PickConfig(clip_length=(3.0, 7.0)))),
+    created_by=provenance.Program(name="bestshot-trt", version="0.1.0"),
+    source=provenance.Source(path="take.mov", fingerprint="ab12", size_bytes=10, duration_s=900.5, video=VIDEO),
+    settings=provenance.Settings.from_config(Config(pick=PickConfig(clip_length=(3.0, 7.0)))),
     model="none",
     model_note=None,
     clip_model=None,
-    backend=moments.Backend(name="cpu", fallback_reason="no NVIDIA driver"),
-    machine=moments.Machine(python="3.11", platform="Linux", cpu_count=4, versions={"numpy": "2.0"}),
-    decode=moments.Decode(lost=(LostStretch(start=1.0, end=2.5, samples=4),), notes=("slow path",)),
+    backend=provenance.Backend(name="cpu", fallback_reason="no NVIDIA driver"),
+    machine=provenance.Machine(python="3.11", platform="Linux", cpu_count=4, versions={"numpy": "2.0"}),
+    decode=provenance.Decode(lost=(LostStretch(start=1.0, end=2.5, samples=4),), notes=("slow path",)),
     moments=(
         MOMENT,
         dataclasses.replace(MOMENT, rank=2, clip=None, measures=dataclasses.replace(MEASURES, prompt_similarity=None)),
@@ -265,16 +265,16 @@ def test_a_probed_video_is_described_by_the_same_names():
         has_audio=True,
         **vars(VIDEO),
     )
-    assert moments.Video.from_info(info) == VIDEO
+    assert provenance.Video.from_info(info) == VIDEO
 
 
 def test_a_decode_report_is_taken_over():
     report = DecodeReport(lost=list(DOCUMENT.decode.lost), notes=["slow path"])
-    assert moments.Decode.from_report(report) == DOCUMENT.decode
+    assert provenance.Decode.from_report(report) == DOCUMENT.decode
 
 
 def test_this_machine_names_the_libraries_that_make_the_numbers():
-    machine = moments.Machine.here()
+    machine = provenance.Machine.here()
     assert machine.versions["numpy"] == np.__version__
     assert {"av", "opencv"} < set(machine.versions)
     assert machine.cpu_count >= 1

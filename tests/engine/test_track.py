@@ -13,19 +13,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bestshot_trt import moments, records, track
+from bestshot_trt import moments, provenance, records, track
 from bestshot_trt.errors import ExportError, InputError
 from bestshot_trt.frames import LostStretch
 from bestshot_trt.stored import StoredRows, _page_header
 
 META = track.TrackMeta(
-    created_by=moments.Program(name="bestshot-trt", version="0.1.0"),
-    source=moments.Source(
+    created_by=provenance.Program(name="bestshot-trt", version="0.1.0"),
+    source=provenance.Source(
         path=os.fsdecode(b"caf\xe9.mov"),
         fingerprint="ab12",
         size_bytes=10,
         duration_s=20020 / 3,
-        video=moments.Video(
+        video=provenance.Video(
             codec="h264",
             width=1920,
             height=1080,
@@ -43,9 +43,9 @@ META = track.TrackMeta(
     clip_model=None,
     prompt=(),
     avoid=(),
-    backend=moments.Backend(name="cpu", fallback_reason=None),
-    machine=moments.Machine(python="3.11", platform="Linux", cpu_count=4, versions={}),
-    decode=moments.Decode(lost=(LostStretch(start=1.0, end=2.0, samples=3),), notes=()),
+    backend=provenance.Backend(name="cpu", fallback_reason=None),
+    machine=provenance.Machine(python="3.11", platform="Linux", cpu_count=4, versions={}),
+    decode=provenance.Decode(lost=(LostStretch(start=1.0, end=2.0, samples=3),), notes=()),
 )
 SERIES = [
     *("sharpness", "exposure_penalty", "contrast", "colourfulness", "aesthetic", "prompt_similarity"),

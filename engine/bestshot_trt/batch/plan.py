@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .. import moments
+from .. import provenance
 from ..config import Config
 from ..errors import InputError
 from ..files import check_regular
@@ -77,11 +77,11 @@ class Job:
 
 def keys_of(config: Config, model: str) -> Keys:
     """The keys of results by ``config`` with the model that its name came to."""
-    analyze = {**moments.plain(config.analyze), "model": model}
+    analyze = {**provenance.plain(config.analyze), "model": model}
     # Where it ran does not make it another analysis.
     analyze.pop("backend")
-    pick = {"analyze": analyze, "pick": moments.plain(config.pick)}
-    return Keys(_hash(analyze), _hash(pick), _hash({**pick, "export": moments.plain(config.export)}))
+    pick = {"analyze": analyze, "pick": provenance.plain(config.pick)}
+    return Keys(_hash(analyze), _hash(pick), _hash({**pick, "export": provenance.plain(config.export)}))
 
 
 def _hash(value: Any) -> str:

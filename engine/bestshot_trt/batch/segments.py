@@ -159,7 +159,7 @@ def _end_before(start: int, parts: Path, report: DecodeReport) -> None:
 
 
 def _decode(report: DecodeReport) -> Any:
-    from ..moments import Decode
+    from ..provenance import Decode
 
     return Decode.from_report(report)
 

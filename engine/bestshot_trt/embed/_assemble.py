@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ..moments import PROGRAM
+from ..provenance import PROGRAM
 from . import _hub
 from ._download import Remote
 from ._hub import DownloadFailed

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..frames import FrameBatch, Later, ModelView
-from ..moments import ClipModel
+from ..provenance import ClipModel
 from .models import ModelFolder
 
 

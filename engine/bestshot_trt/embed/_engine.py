@@ -14,8 +14,8 @@ from typing import Any
 from .. import records
 from ..errors import BackendUnavailable, ConfigError, ModelUnavailable, shown
 from ..files import check_regular, whole_file, write_text
-from ..moments import PROGRAM, Program
 from ..progress import Progress, silent
+from ..provenance import PROGRAM, Program
 from ._parity import Parity
 from ._target import Target, find_target
 from .models import WEIGHTS_SUFFIX, file_card

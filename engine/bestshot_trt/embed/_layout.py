@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from ..frames import FrameBatch, Later, ModelView, finished
 from ..gpu import Gpu
-from ..moments import ClipModel
+from ..provenance import ClipModel
 from ._base import Embedded
 
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from ..cores import usable_cores
 from ..errors import BackendUnavailable, ModelUnavailable, shown
 from ..frames import FrameBatch, Later, ModelView, finished
-from ..moments import ClipModel
+from ..provenance import ClipModel
 from ._base import Embedded, clip_model
 from .models import ModelFolder
 from .text import Tokenizer

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..frames import FrameBatch, Later, ModelView
-from ..moments import ClipModel
+from ..provenance import ClipModel
 from ._base import Embedded, clip_model, joined
 from ._runner import EngineRunner
 from .engines import Engine

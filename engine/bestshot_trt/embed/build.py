@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ModelUnavailable, shown
-from ..moments import PROGRAM
 from ..progress import Progress, silent
+from ..provenance import PROGRAM
 from . import compose, heads
 from . import engines as cache
 from ._engine import Batches, build_engine

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ModelUnavailable, shown
-from ..moments import PROGRAM
+from ..provenance import PROGRAM
 from ._graphs import HEAD_NODE, TOWER, keep_outputs, lift_weights, opset_of, put_back, shape_of
 from ._half import to_bf16, to_fp16
 from ._int8 import quantise_int8

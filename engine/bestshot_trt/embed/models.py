@@ -11,7 +11,7 @@ from typing import Any
 from .. import records
 from ..errors import InputError, ModelUnavailable, shown
 from ..files import check_regular, write_text
-from ..moments import Program
+from ..provenance import Program
 
 SCHEMA = "bestshot-trt/model"
 VERSION = 1

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from ..config import AnalyzeConfig
 from ..errors import BackendUnavailable, ModelUnavailable, shown
-from ..moments import ClipModel
 from ..progress import Progress
+from ..provenance import ClipModel
 from ._base import Embedder
 from ._layout import LayoutEmbedder
 from .models import CARD, SPECS, ModelFolder, ModelSpec, find_spec, installed, models_folder, open_folder

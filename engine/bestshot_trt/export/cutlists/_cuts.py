@@ -11,7 +11,8 @@ from urllib.parse import quote
 
 from ..._version import __version__
 from ...errors import shown
-from ...moments import Moment, MomentsDocument, Video
+from ...moments import Moment, MomentsDocument
+from ...provenance import Video
 from .timecode import Rate, nearest_rate
 
 _RATE_TOLERANCE = Fraction(1, 5000)

@@ -12,7 +12,8 @@ import numpy as np
 
 from ...config import PickConfig, Weights, describe_bounds
 from ...errors import shown
-from ...moments import Moment, MomentsDocument, plain
+from ...moments import Moment, MomentsDocument
+from ...provenance import plain
 from ...scoring import PROMPT_WEIGHT
 from ...track import Track
 from ._near import Nearness
