@@ -1,4 +1,4 @@
-"""Takes to measure on, named by how they are made: ``loop:FILE:600`` or ``made:h264:1080p:60:gop=30:b=2``."""
+"""Takes to measure on, named by how they are made: ``loop:FILE:600``, ``start:FILE:30``, ``made:h264:1080p:60``."""
 
 from __future__ import annotations
 
@@ -26,10 +26,12 @@ def resolve(name: str, folder: Path) -> Path:
     kind, *rest = name.split(":")
     if kind == "loop" and len(rest) == 2:
         return looped(Path(rest[0]), float(rest[1]), folder)
+    if kind == "start" and len(rest) == 2:
+        return begun(Path(rest[0]), float(rest[1]), folder)
     if kind == "made" and len(rest) >= 3:
         return made(*rest[:2], float(rest[2]), dict(part.split("=", 1) for part in rest[3:]), folder)
-    if kind in ("loop", "made"):
-        raise ValueError(f"{name}: need loop:FILE:SECONDS or made:CODEC:SIZE:SECONDS[:gop=N][:b=N]")
+    if kind in ("loop", "start", "made"):
+        raise ValueError(f"{name}: need loop:FILE:SECONDS, start:FILE:SECONDS or made:CODEC:SIZE:SECONDS[:gop=N][:b=N]")
     return Path(name)
 
 
@@ -38,6 +40,14 @@ def looped(path: Path, seconds: float, folder: Path) -> Path:
     out = folder / f"{path.stem}-loop-{seconds:g}s.mp4"
     if not out.exists():
         _ffmpeg("-stream_loop", "-1", "-i", str(path), "-map", "0:v:0", "-c", "copy", "-t", f"{seconds:g}", str(out))
+    return out
+
+
+def begun(path: Path, seconds: float, folder: Path) -> Path:
+    """The first ``seconds`` of ``path`` without encoding it again."""
+    out = folder / f"{path.stem}-start-{seconds:g}s{path.suffix}"
+    if not out.exists():
+        _ffmpeg("-i", str(path), "-map", "0:v:0", "-c", "copy", "-t", f"{seconds:g}", str(out))
     return out
 
 
@@ -62,3 +72,19 @@ def made(codec: str, size: str, seconds: float, options: dict[str, str], folder:
 
 def _ffmpeg(*arguments: str) -> None:
     subprocess.run([imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-nostdin", *arguments], check=True)
+
+
+def label(name: str) -> str:
+    """``name`` without the folders of its file."""
+    kind, *rest = name.split(":")
+    if kind in ("loop", "start") and len(rest) == 2:
+        return f"{kind}:{Path(rest[0]).name}:{rest[1]}"
+    return name if kind == "made" else Path(name).name
+
+
+def file_of(name: str) -> Path | None:
+    """The file that ``name`` is or is made of; None for a made take."""
+    kind, *rest = name.split(":")
+    if kind == "made":
+        return None
+    return Path(rest[0]) if kind in ("loop", "start") and len(rest) == 2 else Path(name)

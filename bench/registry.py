@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bestshot_trt.errors import BestshotError
+
 Row = dict[str, Any]
-"""One measurement, as it is kept: ``case``, ``input``, ``settings``, ``unit`` and figures; or ``red``, the reason."""
+"""One measurement, as it is kept: ``case``, ``input``, ``settings``, ``unit`` and figures; or
+``red``, why it is wrong; or ``skipped``, what is missing here."""
 
 
 class Red(Exception):
     """The correctness gate of a case is red; nothing is timed then."""
 
 
-@dataclass(frozen=True)
+class Skipped(Exception):
+    """This machine lacks what a case needs; that is neither a figure nor a fault."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Request:
     """What a case is asked to measure."""
 
@@ -24,9 +32,24 @@ class Request:
     runs: int
     folder: Path
     """For files of its own; emptied afterwards."""
-    model: Path | None
+    model: Path | None = None
     """A model folder, for the cases that embed."""
-    fps: float
+    fps: float = 3.0
+    precision: str = "fp32"
+    """Of our side, where a model is named; the plain recipe's is always fp32."""
+    clip: str = "onnx"
+    """What the plain recipe runs a model with: ``onnx`` or ``torch``."""
+
+    @property
+    def model_name(self) -> str:
+        """For rows."""
+        return self.model.name if self.model else "none"
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """For rows about takes."""
+        chosen = {"precision": self.precision, "recipe's CLIP": self.clip} if self.model else {}
+        return {"fps": self.fps, "model": self.model_name, **chosen}
 
 
 @dataclass(frozen=True)
@@ -40,14 +63,21 @@ class Case:
     needs_input: bool
 
     def rows(self, request: Request) -> Iterator[Row]:
-        """A row for each figure; an input whose gate is red gives one row that says so, and no figure."""
+        """A row for each figure; an input that is red or lacks something gives one row that says so, and no figure.
+
+        A command that fails is red too, so that the other inputs go on.
+        """
         for path in request.inputs if self.needs_input else [Path()]:
             label = {"case": self.name, **({"input": path.name} if self.needs_input else {})}
             try:
                 for row in self.measure(request, path):
                     yield {**label, **row}
-            except Red as reason:
-                yield {**label, "red": str(reason)}
+            except Skipped as reason:
+                yield {**label, "skipped": str(reason)}
+            except (Red, BestshotError, subprocess.SubprocessError) as reason:
+                # Rows are kept and shown: where files lie is nobody's business.
+                text = str(reason).replace(f"{path.parent}/", "").replace(f"{request.folder}/", "")
+                yield {**label, **({"settings": request.settings} if self.needs_input else {}), "red": text}
 
 
 CASES: dict[str, Case] = {}

@@ -28,10 +28,11 @@ def _short(value: Any) -> str:
 
 
 def save(found: list[Row], environment: dict[str, Any], case: str) -> Path:
-    """Keep rows with the machine that gave them; an earlier file of the same minute is not overwritten."""
+    """Keep rows with the machine that gave them; names sort by time, and no two files have the same."""
     machine = re.sub(r"[^a-z0-9]+", "-", str(environment["cpu"]).lower()).strip("-") or "unknown"
     now = datetime.datetime.now(tz=datetime.UTC)
-    path = RESULTS / machine / f"{now:%Y-%m-%d-%H%M%S}-{environment['commit']}-{case}.json"
+    while (path := RESULTS / machine / f"{now:%Y-%m-%d-%H%M%S}-{environment['commit']}-{case}.json").exists():
+        now += datetime.timedelta(seconds=1)
     path.parent.mkdir(parents=True, exist_ok=True)
     text = json.dumps({"environment": {**environment, "time": f"{now:%Y-%m-%dT%H:%MZ}"}, "rows": found}, indent=2)
     path.write_text(text + "\n", encoding="utf-8")

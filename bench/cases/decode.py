@@ -17,7 +17,7 @@ from bestshot_trt.plan import SampleGrid
 from bestshot_trt.speed.timing import Seconds, paired, process, summarise, wall_of
 
 from .. import gates
-from ..figures import compared
+from ..figures import compared, footage_s, take_of
 from ..registry import Request, Row, case
 
 
@@ -35,9 +35,10 @@ def decode(request: Request, path: Path) -> Iterator[Row]:
     report = DecodeReport()
     pairs = paired(_stage(path, request.fps, report), wall_of(full_decode(path)), request.runs)
     yield {
+        "take": take_of(path),
         "settings": {"fps": request.fps},
         "packets_fed": round(report.packets_fed / max(report.packets, 1), 3),
-        **compared(pairs, float(probe(path).duration_claim or 0)),
+        **compared(pairs, footage_s(path)),
     }
 
 
@@ -64,8 +65,9 @@ def analyze(request: Request, path: Path) -> Iterator[Row]:
     pairs = paired(wall_of(ours), wall_of(full_decode(path)), request.runs)
     cpu = [process(ours).cpu / process(full_decode(path)).cpu for _ in range(request.runs)]
     yield {
+        "take": take_of(path),
         "settings": {"fps": request.fps, "model": "none"},
-        **compared(pairs, float(probe(path).duration_claim or 0)),
+        **compared(pairs, footage_s(path)),
         "cpu_ratio": round(summarise(cpu).median, 3),
     }
 
@@ -78,7 +80,8 @@ def outside(request: Request, path: Path) -> Iterator[Row]:
     from bestshot_trt.config import AnalyzeConfig
 
     gates.samples_identical(path, request.fps)
-    settings = AnalyzeConfig(fps=request.fps, model=str(request.model or "none"), backend="cpu")
+    precision = {"precision": request.precision} if request.model else {}
+    settings = AnalyzeConfig(fps=request.fps, model=str(request.model or "none"), backend="cpu", **precision)
     embedder, info = open_backend(settings).embedder, probe(path)
 
     def parts() -> float:
@@ -94,7 +97,8 @@ def outside(request: Request, path: Path) -> Iterator[Row]:
 
     pairs = paired(whole, parts, request.runs)
     yield {
-        "settings": {"fps": request.fps, "model": request.model.name if request.model else "none"},
+        "take": take_of(path),
+        "settings": {"fps": request.fps, "model": request.model_name, **precision},
         **compared(pairs),
         "outside_share": round(1 - pairs.speedup.median, 3),
     }

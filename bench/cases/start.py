@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from bestshot_trt.speed.timing import summarise, wall_of
+from bestshot_trt.speed.timing import wall_of
 
+from ..figures import alone
 from ..inputs import made
 from ..registry import Request, Row, case
 
@@ -29,4 +29,4 @@ def start(request: Request, _: Path) -> Iterator[Row]:
             if index:
                 seconds[name].append(spent)
     for name, values in seconds.items():
-        yield {"settings": {"what": name}, "unit": "s", "ours": dataclasses.asdict(summarise(values))}
+        yield {"settings": {"what": name}, **alone(values)}

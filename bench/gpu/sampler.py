@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
-import importlib
 import threading
 from types import TracebackType
 from typing import Any
 
-from bestshot_trt.cards import survey
+from bestshot_trt.cards.load import Load, Loads
 
 from .rows import spread
 
-_PERIOD_S = 0.1
+_PERIOD_S = 0.2
 
 
 class Sampler:
-    """Within ``with``, samples NVDEC, SM and memory of the first card that CUDA offers; without NVML, nothing."""
+    """Within ``with``, samples NVDEC, SMs and memory of the cards; without NVML, nothing.
+
+    Of several cards, the busiest counts at every sample: work here is on one.
+    """
 
     def __init__(self) -> None:
         self._samples: dict[str, list[float]] = {"nvdec_percent": [], "sm_percent": [], "memory_gib": []}
         self._ended = threading.Event()
+        self._loads = Loads(_PERIOD_S)
         self._thread = threading.Thread(target=self._sample, daemon=True)
 
     def __enter__(self) -> Sampler:
+        self._loads.__enter__()
         self._thread.start()
         return self
 
@@ -31,6 +35,7 @@ class Sampler:
     ) -> None:
         self._ended.set()
         self._thread.join(timeout=5)
+        self._loads.__exit__(kind, error, trace)
 
     @property
     def figures(self) -> dict[str, Any]:
@@ -41,24 +46,21 @@ class Sampler:
     def words(self) -> str:
         """The same in short."""
         nvdec, sm = (self._samples[name] for name in ("nvdec_percent", "sm_percent"))
-        if not nvdec:
+        if not nvdec or not sm:
             return "load not sampled"
         return f"NVDEC {spread(nvdec)['median']:.0f} %, SM {spread(sm)['median']:.0f} %"
 
     def _sample(self) -> None:
-        try:
-            nvml = importlib.import_module("pynvml")
-            nvml.nvmlInit()
-        except Exception:  # no package, no driver: nothing is sampled, and the figures say so
-            return
-        try:
-            # By UUID: NVML's indices are not CUDA's. A MIG instance has no figures of its own; its card's stand.
-            handle = nvml.nvmlDeviceGetHandleByUUID(survey().usable[0].uuid)
-            while not self._ended.wait(_PERIOD_S):
-                self._samples["nvdec_percent"].append(nvml.nvmlDeviceGetDecoderUtilization(handle)[0])
-                self._samples["sm_percent"].append(nvml.nvmlDeviceGetUtilizationRates(handle).gpu)
-                self._samples["memory_gib"].append(nvml.nvmlDeviceGetMemoryInfo(handle).used / 2**30)
-        except (nvml.NVMLError, IndexError):
-            return
-        finally:
-            nvml.nvmlShutdown()
+        while not self._ended.wait(_PERIOD_S):
+            self._keep(self._loads.latest)
+
+    def _keep(self, loads: tuple[Load, ...]) -> None:
+        """A card that tells nothing of one kind adds nothing to it."""
+        told = {
+            "nvdec_percent": [load.decoder for load in loads if load.decoder is not None],
+            "sm_percent": [load.sm for load in loads if load.sm is not None],
+            "memory_gib": [load.used / 2**30 for load in loads if load.used is not None],
+        }
+        for name, values in told.items():
+            if values:
+                self._samples[name].append(max(values))

@@ -36,29 +36,49 @@ class SeedResult:
 
 
 def seed_recipe(
-    take: Path, folder: Path, *, fps: float = FPS, model: Path | None = None, cut: bool = True
+    take: Path,
+    folder: Path,
+    *,
+    fps: float = FPS,
+    model: Path | None = None,
+    clip: str = "onnx",
+    cut: bool = True,
+    first: int | None = None,
 ) -> SeedResult:
-    """Run the recipe on ``take`` with its files in ``folder``; ``model`` is a model folder, None leaves CLIP out.
+    """Run the recipe on ``take`` with its files in ``folder``.
+
+    Args:
+        take: what to sample.
+        folder: gets the pictures, ``embeddings.npy`` and the clips.
+        fps: samples a second.
+        model: a model folder; None leaves CLIP out.
+        clip: what runs it: ``onnx`` or ``torch``, the latter with OpenCLIP's module of the same weights.
+        cut: whether to cut clips.
+        first: look at so many of the samples only, to try it out; None for all.
 
     Raises:
+        ModelUnavailable: the model is not one that OpenCLIP knows.
+        ImportError: ``torch`` is asked for and is not installed.
         OSError, subprocess.CalledProcessError: ffmpeg cannot read the take or write there.
     """
-    frames = _sampled(take, folder, fps)
-    clip = _Clip(model) if model else None
+    frames = _sampled(take, folder, fps)[:first]
+    tower = _CLIPS[clip](model) if model else None
     sharpness, exposure, aesthetic, embeddings = [], [], [], []
     for path in frames:
         sharp, wrong = _measured(path)
         sharpness.append(sharp)
         exposure.append(wrong)
-        if clip:
-            embedding, beauty = clip.embed(path)
+        if tower:
+            embedding, beauty = tower.embed(path)
             embeddings.append(embedding)
             aesthetic.append(beauty)
+    if embeddings:
+        np.save(folder / "embeddings.npy", np.stack(embeddings))
     score = _scores(sharpness, exposure, aesthetic)
     peaks = _peaks(_smoothed(score, fps), embeddings, fps)
     if cut:
         for rank, peak in enumerate(peaks, 1):
-            _cut(take, folder / f"out_{rank}.mp4", max(0.0, peak - PRE_S))
+            cut_clip(take, folder / f"out_{rank}.mp4", max(0.0, peak - PRE_S))
     return SeedResult(len(frames), sharpness, peaks)
 
 
@@ -113,6 +133,39 @@ class _Clip:
         return embedding[0], float(np.asarray(aesthetic).ravel()[0])
 
 
+class _TorchClip:
+    """OpenCLIP's own module and transform on PyTorch with its own defaults, a picture at a time."""
+
+    def __init__(self, folder: Path) -> None:
+        import importlib
+
+        from ..embed.heads import load_head
+        from ..embed.models import HEAD, find_spec, open_folder
+
+        card = open_folder(folder).card
+        tag = None if card.pretrained == "random" else card.pretrained
+        # Random weights are those that `models export --random` makes: the same seed, the same module.
+        torch: Any = importlib.import_module("torch")
+        torch.manual_seed(0)
+        self._model, _, self._transform = importlib.import_module("open_clip").create_model_and_transforms(
+            find_spec(card.name).architecture, pretrained=tag
+        )
+        self._model.eval()
+        self._torch = torch
+        self._head = load_head(folder / HEAD)
+
+    def embed(self, path: Path) -> tuple[Any, float]:
+        from PIL import Image
+
+        with Image.open(path) as picture, self._torch.no_grad():
+            features = self._model.encode_image(self._transform(picture).unsqueeze(0))
+            embedding = (features / features.norm(dim=-1, keepdim=True))[0].numpy()
+        return embedding, float(self._head.score(embedding[None])[0])
+
+
+_CLIPS: dict[str, Any] = {"onnx": _Clip, "torch": _TorchClip}
+
+
 def _scores(sharpness: list[float], exposure: list[float], aesthetic: list[float]) -> list[float]:
     sharp = _normalised([float(np.log1p(value)) for value in sharpness])
     beauty = _normalised(aesthetic) if aesthetic else [0.0] * len(sharp)
@@ -149,7 +202,12 @@ def _peaks(smooth: list[float], embeddings: list[Any], fps: float) -> list[float
     return [i / fps for i in kept]
 
 
-def _cut(take: Path, output: Path, start: float) -> None:
+def cut_clip(take: Path, output: Path, start: float) -> None:
+    """Cut `LENGTH_S` seconds of ``take`` from ``start`` on, encoding them again.
+
+    Raises:
+        subprocess.CalledProcessError: ffmpeg cannot.
+    """
     command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-nostdin", "-ss", f"{start:.3f}", "-i", str(take)]
     command += ["-t", str(LENGTH_S), "-c:v", "libx264", "-crf", "18", "-preset", "veryfast", "-y", str(output)]
     subprocess.run(command, check=True)
@@ -162,9 +220,19 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--fps", type=float, default=FPS)
     parser.add_argument("--model", type=Path, help="a model folder; left out: no CLIP")
+    parser.add_argument("--clip", choices=tuple(_CLIPS), default="onnx", help="what runs it (default onnx)")
+    parser.add_argument("--first", type=int, help="look at so many samples only")
     parser.add_argument("--no-cut", action="store_true", help="sample, measure and pick only")
     options = parser.parse_args()
-    found = seed_recipe(options.take, options.folder, fps=options.fps, model=options.model, cut=not options.no_cut)
+    found = seed_recipe(
+        options.take,
+        options.folder,
+        fps=options.fps,
+        model=options.model,
+        clip=options.clip,
+        cut=not options.no_cut,
+        first=options.first,
+    )
     print(found.samples, *(f"{peak:.2f}" for peak in found.peaks))
 
 

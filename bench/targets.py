@@ -1,0 +1,245 @@
+"""The speed that the project holds itself to, and whether rows reach it."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bestshot_trt.cards import survey
+from bestshot_trt.embed.models import open_folder
+from bestshot_trt.embed.resolve import CLOSE_ENOUGH
+
+from . import inputs
+from .figures import footage_s, take_of
+from .registry import Row
+from .steps import Step
+
+LEAST_S = 10.0
+"""Shorter takes mostly measure how fast a process starts."""
+MODEL_S = 30.0
+"""So much of a take is used with a model: embedding costs the same everywhere in it."""
+LEFT_OUT = 0.9
+"""A take of which no more than this share of packets is decoded has non-reference pictures to leave out."""
+MB = 1e6 / 2**20
+"""In MiB."""
+NO_ROWS = "not measured here"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What rows say of a target: the figure in words, and whether it is reached; None where nothing was measured."""
+
+    measured: str
+    met: bool | None
+    files: tuple[str, ...] = ()
+    """Names of the files of rows that it rests on."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """One figure to reach."""
+
+    name: str
+    wanted: str
+    case: str
+    counts: Callable[[Row], bool]
+    """Whether a row of that case counts."""
+    judge: Callable[[list[Row]], tuple[str, bool]]
+    """The figure of those rows, at least one, and whether it will do."""
+
+    def verdict(self, found: Iterable[Row]) -> Verdict:
+        """Whether ``found``, rows with the ``file`` they are in, reach it; a red row among them fails it."""
+        mine = [row for row in found if row["case"] == self.case and ("settings" not in row or self.counts(row))]
+        files = tuple(dict.fromkeys(row["file"] for row in mine if "file" in row))
+        if red := [row for row in mine if "red" in row]:
+            return Verdict(f"red: {red[0]['red']}", False, files)
+        mine = [row for row in mine if "skipped" not in row]
+        return Verdict(*self.judge(mine), files) if mine else Verdict(NO_ROWS, None)
+
+
+def _settings(row: Row) -> dict[str, Any]:
+    found: dict[str, Any] = row.get("settings", {})
+    return found
+
+
+def _speedups(rows: list[Row]) -> list[float]:
+    return [row["speedup"]["median"] for row in rows]
+
+
+def _spoken(values: Sequence[float], unit: str = "x") -> str:
+    middle = f"{statistics.median(values):.2f}{unit}"
+    return middle if len(values) == 1 else f"{middle} median, {min(values):.2f}{unit} least, of {len(values)} takes"
+
+
+def _score(model: bool, precision: str = "fp32") -> Callable[[Row], bool]:
+    def counts(row: Row) -> bool:
+        settings = _settings(row)
+        if settings["fps"] != 3.0 or row.get("footage_s", LEAST_S) < LEAST_S:
+            return False
+        if not model:
+            return bool(settings["model"] == "none")
+        mine = settings.get("precision") == precision and settings.get("recipe's CLIP") == "onnx"
+        return mine and "B-32" in settings["model"]
+
+    return counts
+
+
+def _speedup(least: float, worst: float = 0.0) -> Callable[[list[Row]], tuple[str, bool]]:
+    def judge(rows: list[Row]) -> tuple[str, bool]:
+        values = _speedups(rows)
+        return _spoken(values), statistics.median(values) >= least and min(values) >= worst
+
+    return judge
+
+
+def _decode(leaves_out: bool) -> Callable[[Row], bool]:
+    def counts(row: Row) -> bool:
+        if row.get("footage_s", LEAST_S) < LEAST_S:
+            return False
+        can = row.get("packets_fed", 1) <= LEFT_OUT and row.get("take", {}).get("codec") == "h264"
+        return can is leaves_out
+
+    return counts
+
+
+def _outside(model: bool) -> Callable[[Row], bool]:
+    return lambda row: (_settings(row).get("model", "none") != "none") is model
+
+
+def _share(rows: list[Row]) -> tuple[str, bool]:
+    shares = [100 * row["outside_share"] for row in rows]
+    most = statistics.median(shares)
+    return f"{most:.1f} % median, {max(shares):.1f} % most, of {len(shares)} takes", most < 10
+
+
+def _is(**settings: Any) -> Callable[[Row], bool]:
+    return lambda row: all(_settings(row).get(key) == value for key, value in settings.items())
+
+
+def _under(limit_s: float) -> Callable[[list[Row]], tuple[str, bool]]:
+    def judge(rows: list[Row]) -> tuple[str, bool]:
+        figures = rows[-1]["ours"]
+        return f"{figures['median']:.3g} s ({figures['p20']:.3g} to {figures['p80']:.3g})", figures["median"] < limit_s
+
+    return judge
+
+
+def _memory(rows: list[Row]) -> tuple[str, bool]:
+    worst = max(rows, key=lambda row: row["ratio"])
+    peak = worst["long"] / MB
+    return f"{worst['ratio'] - 1:+.1%}, {peak:.0f} MB", worst["ratio"] <= 1.1 and peak < 600
+
+
+def _of_copy(rows: list[Row]) -> tuple[str, bool]:
+    share = rows[-1]["of_copy"]
+    return f"{share:.0%}", share >= 0.7
+
+
+def _nvdec(rows: list[Row]) -> tuple[str, bool]:
+    busy = [row["load"]["nvdec_percent"]["median"] for row in rows if row.get("load", {}).get("nvdec_percent")]
+    return (f"{statistics.median(busy):.0f} %", statistics.median(busy) >= 85) if busy else ("not sampled", False)
+
+
+def _hours(least: float) -> Callable[[list[Row]], tuple[str, bool]]:
+    def judge(rows: list[Row]) -> tuple[str, bool]:
+        hours = statistics.median(row["ours"]["median"] for row in rows)
+        return f"{hours:.0f} hours an hour", hours >= least
+
+    return judge
+
+
+def _on_gpu(row: Row) -> bool:
+    return "L-14" in _settings(row).get("model", "")
+
+
+_PICK, _AGAIN = {"hours": 12, "how": "command"}, {"hours": 12, "how": "loaded process"}
+TARGETS = (
+    Target("no model, against the plain recipe", "2.5x, never under 1.3x", "score", _score(False), _speedup(2.5, 1.3)),
+    Target("ViT-B/32 in fp32, against the recipe with it", "1.6x", "score", _score(True), _speedup(1.6)),
+    Target("ViT-B/32 in int8, against the recipe in fp32", "2.2x", "score", _score(True, "int8"), _speedup(2.2)),
+    Target(
+        "decoding H.264 with non-reference pictures, against all of it", "1.7x", "decode", _decode(True), _speedup(1.7)
+    ),
+    Target(
+        "decoding other takes, against all of it", "0.97x or more each", "decode", _decode(False), _speedup(0, 0.97)
+    ),
+    Target("outside decode and embed, no model", "under 10 % of CPU time", "outside", _outside(False), _share),
+    Target("outside decode and embed, with a model", "under 10 % of CPU time", "outside", _outside(True), _share),
+    Target("pick from 12 hours, the command", "under 1 s", "pick", _is(**_PICK), _under(1)),
+    Target("pick again from 12 hours, in a loaded process", "under 50 ms", "pick", _is(**_AGAIN), _under(0.05)),
+    Target("--help", "under 0.3 s", "start", _is(what="help"), _under(0.3)),
+    Target("first result on a 10 s clip, no model", "under 2 s", "start", _is(what="first-result"), _under(2)),
+    Target("peak memory, 2 hours against 10 minutes", "+10 % at most, under 600 MB", "memory", _is(), _memory),
+    Target(
+        "frame_stats on a GPU, against a copy", "70 % or more", "kernels", _is(on="GPU", what="frame_stats"), _of_copy
+    ),
+    Target("GPU, end to end with ViT-L/14: NVDEC busy", "85 % or more", "gpu", _on_gpu, _nvdec),
+    Target("GPU, end to end with ViT-L/14", "150 hours of footage an hour", "gpu", _on_gpu, _hours(150)),
+)
+
+
+def steps(footage: Sequence[str], model: Path | None, runs: int) -> Iterator[Step]:
+    """What to measure for the targets that this machine can be held to: the short ones first, memory last.
+
+    Takes of ``footage`` under `LEAST_S` are left out.
+    """
+    yield from (Step(case=case, runs=runs) for case in ("start", "pick", "kernels"))
+    takes = tuple(footage)
+    for case in ("decode", "outside", "score"):
+        yield from (Step(case=case, inputs=(take,), runs=runs) for take in takes)
+    if model:
+        parts = [_part(take) for take in takes]
+        for precision in ("fp32", *(("int8",) if admits_int8(model) else ())):
+            for part in parts:
+                yield Step(case="score", inputs=(part,), runs=1, model=model, precision=precision)
+        yield from (Step(case="outside", inputs=(part,), runs=1, model=model) for part in parts)
+    if survey().usable:
+        yield from (Step(case="gpu", inputs=(take,), runs=runs, model=model) for take in takes)
+    yield Step(case="memory", inputs=(memory_take(takes),), runs=1)
+
+
+def long_enough(text: str) -> bool:
+    """Whether a take, or a recipe of one, has `LEAST_S` of footage."""
+    kind, *rest = text.split(":")
+    if kind in ("loop", "start", "made") and rest:
+        return float(rest[2 if kind == "made" else 1]) >= LEAST_S
+    return footage_s(Path(text)) >= LEAST_S
+
+
+def _part(text: str) -> str:
+    """Enough of a take for a model."""
+    kind, *rest = text.split(":")
+    if kind == "loop":
+        return f"loop:{rest[0]}:{min(float(rest[1]), 2 * MODEL_S):g}"
+    if kind in ("start", "made") or footage_s(Path(text)) <= 1.5 * MODEL_S:
+        return text
+    return f"start:{text}:{MODEL_S:g}"
+
+
+def admits_int8(model: Path) -> bool:
+    """Whether `bestshot-trt models verify --int8` has found this folder's int8 graph close enough."""
+    folder = open_folder(model)
+    parity = folder.card.parity.get("int8")
+    return folder.has("visual", "int8") and parity is not None and parity >= CLOSE_ENOUGH
+
+
+def memory_take(takes: Sequence[str]) -> str:
+    """A file of 1080 lines to loop, or a made one."""
+    for text in takes:
+        path = inputs.file_of(text)
+        if path and "1080" in take_of(path)["picture"].split("x"):
+            return str(path)
+    return "made:h264:1080p:60"
+
+
+def table(found: Sequence[Row]) -> str:
+    """Target against measurement, a line each."""
+    lines = []
+    for target in TARGETS:
+        verdict = target.verdict(found)
+        word = {True: "met", False: "NOT MET", None: ""}[verdict.met]
+        lines.append(f"{target.name:70} {target.wanted:30} {verdict.measured:45} {word}")
+    return "\n".join(lines)

@@ -1,0 +1,218 @@
+"""The cases themselves: each gives figures of what works, and is red where the thing it measures is broken."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(REPOSITORY))
+
+from bench.cases import CASES, _on_gpu  # noqa: E402
+from bench.cases import batch as batch_case  # noqa: E402
+from bench.cases import export as export_case  # noqa: E402
+from bench.cases import kernels as kernel_case  # noqa: E402
+from bench.cases import pick as pick_case  # noqa: E402
+from bench.cases import score as score_case  # noqa: E402
+from bench.gpu import rows as gpu_rows  # noqa: E402
+from bench.gpu import sampler  # noqa: E402
+from bench.registry import Red, Request  # noqa: E402
+
+from bestshot_trt.cards.load import Load  # noqa: E402
+from bestshot_trt.errors import BestshotError  # noqa: E402
+
+H264 = "-c:v libx264 -preset veryfast -bf 2 -g 25 -pix_fmt yuv420p"
+
+
+def request(folder: Path, *takes: Path, **rest: Any) -> Request:
+    return Request(inputs=list(takes), runs=1, folder=folder, **rest)
+
+
+@pytest.fixture
+def small_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernel_case, "HD", (1, 30, 40, 3))
+    monkeypatch.setattr(kernel_case, "FULL_HD", (1, 40, 60, 3))
+    monkeypatch.setattr(kernel_case, "COPY_BYTES", 1 << 16)
+    monkeypatch.setattr(kernel_case, "LEAST_RUNS", 1)
+
+
+def without_cards(monkeypatch: pytest.MonkeyPatch) -> None:
+    from bestshot_trt.cards import Survey
+
+    monkeypatch.setattr(_on_gpu, "survey", Survey)
+
+
+@pytest.mark.usefixtures("small_pictures")
+def test_kernels_have_figures_on_the_cpu_and_a_line_where_there_is_no_gpu(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without_cards(monkeypatch)
+    *on_cpu, on_gpu = CASES["kernels"].rows(request(tmp_path))
+    assert [row["settings"]["kernel"] for row in on_cpu] == [kernel.name for kernel in kernel_case.on_cpu()]
+    for row in on_cpu:
+        assert row["of_copy"]["median"] == pytest.approx(row["ours"]["median"] / row["baseline"]["median"])
+    assert on_gpu == {"case": "kernels", "settings": {"on": "GPU"}, "skipped": _on_gpu.NO_GPU}
+
+
+@pytest.mark.usefixtures("small_pictures")
+@pytest.mark.parametrize(
+    ("module", "name", "change"),
+    [
+        ("clip_resize", "clip_resize", lambda out: out ^ np.uint8(1)),
+        ("convert", "tone_map", lambda out: np.roll(out, 1, axis=3)),
+        ("layout_descriptor", "layout_descriptor", lambda out: np.roll(out, 1, axis=1)),
+        ("frame_stats", "frame_stats", lambda out: dataclasses.replace(out, colourfulness=out.colourfulness * 1.01)),
+    ],
+)
+def test_a_kernel_broken_on_the_cpu_is_red_and_the_others_are_timed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: str, name: str, change: Any
+) -> None:
+    import importlib
+
+    without_cards(monkeypatch)
+    op = importlib.import_module(f"bestshot_kernels.{module}")
+    honest = getattr(op, name)
+    monkeypatch.setattr(op, name, lambda *pixels, **rest: change(honest(*pixels, **rest)))
+    found = list(CASES["kernels"].rows(request(tmp_path)))
+    red = [row for row in found if "red" in row]
+    assert {row["settings"]["kernel"].split(",")[0] for row in red} == {name}
+    assert not any("ours" in row for row in red)
+    assert sum("ours" in row for row in found) == len(found) - len(red) - 1
+
+
+def test_export_says_clips_a_second_and_why_nvenc_is_not_measured(clip: Any, tmp_path: Path) -> None:
+    rows = list(CASES["export"].rows(request(tmp_path, clip(H264, seconds=8))))
+    assert rows[0]["settings"]["encoder"] == "libx264"
+    assert rows[0]["clips_per_s"]["median"] == pytest.approx(rows[0]["settings"]["clips"] / rows[0]["ours"]["median"])
+    if "skipped" in rows[1]:
+        assert "nvenc does not work here" in rows[1]["skipped"]
+
+
+def test_a_clip_that_is_too_short_is_red(clip: Any, tmp_path: Path) -> None:
+    (tmp_path / "1.mp4").symlink_to(clip(H264))
+    moment = {"clip": "1.mp4", "start_s": 0, "end_s": 4}
+    (tmp_path / "moments.json").write_text(json.dumps({"moments": [moment]}))
+    export_case.whole_clips(tmp_path)
+    (tmp_path / "moments.json").write_text(json.dumps({"moments": [{**moment, "end_s": 4.3}]}))
+    with pytest.raises(Red, match=r"shows 4.00 s; its moment is 4.30 s long"):
+        export_case.whole_clips(tmp_path)
+
+
+def test_batch_is_red_when_workers_change_picks_or_lose_a_take(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batch_case, "TAKES", 2)
+
+    def result(take: str, peak: float) -> None:
+        (tmp_path / "takes" / take).mkdir(parents=True, exist_ok=True)
+        document = {"moments": [{"peak_s": peak}]}
+        (tmp_path / "takes" / take / "moments.json").write_text(json.dumps(document))
+
+    wanted: dict[str, Any] = {}
+    result("a", 1.0)
+    with pytest.raises(Red, match="1 of 2 takes"):
+        batch_case.same_picks(tmp_path, wanted)
+    result("b", 2.0)
+    batch_case.same_picks(tmp_path, wanted)
+    result("b", 2.5)
+    with pytest.raises(Red, match="another number of workers"):
+        batch_case.same_picks(tmp_path, wanted)
+
+
+def test_batch_compares_every_number_of_workers_with_one(
+    clip: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batch_case, "TAKES", 2)
+    monkeypatch.setattr(batch_case, "TAKE_S", 2.0)
+    monkeypatch.setattr(batch_case, "workers_to_try", lambda cores: [2])
+    one, two = CASES["batch"].rows(request(tmp_path, clip(H264)))
+    assert (one["settings"]["workers"], two["settings"]["workers"]) == (1, 2)
+    assert one["speedup"]["median"] == 1
+    assert two["speedup"]["median"] == pytest.approx(one["ours"]["median"] / two["ours"]["median"])
+
+
+def test_search_finds_what_was_planted_and_is_red_else(tiny_model: Any, tmp_path: Path) -> None:
+    (row,) = CASES["search"].rows(request(tmp_path, model=tiny_model.path))
+    assert row["ours"]["runs"] == 1
+    with pytest.raises(Red, match="was planted"):
+        pick_case.first_found([{"time_s": 5.0}], 9.0)
+    (row,) = CASES["search"].rows(request(tmp_path))
+    assert "--model FOLDER" in row["skipped"]
+
+
+def test_the_recipe_on_torch_must_have_the_weights_it_has_on_onnx_runtime() -> None:
+    unit = np.eye(3, dtype=np.float32)
+    score_case.agree(unit, unit)
+    with pytest.raises(Red, match=r"a cosine of 0.0000"):
+        score_case.agree(unit, np.roll(unit, 1, axis=0))
+
+
+def test_without_torch_the_recipe_on_torch_is_left_out_with_the_reason(
+    clip: Any, tiny_model: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text("import sys\nsys.modules['torch'] = None\n")
+    paths = (tmp_path, REPOSITORY, REPOSITORY / "engine", REPOSITORY / "kernels")
+    monkeypatch.setenv("PYTHONPATH", ":".join(map(str, paths)))
+    monkeypatch.chdir(REPOSITORY)
+    (row,) = CASES["score"].rows(request(tmp_path, clip(H264), model=tiny_model.path, clip="torch"))
+    assert "the recipe on torch needs" in row["skipped"]
+
+
+def test_a_take_that_cannot_be_read_is_red_and_the_next_is_measured(clip: Any, tmp_path: Path) -> None:
+    bad = tmp_path / "bad.mp4"
+    bad.write_bytes(b"no video")
+    first, second = CASES["decode"].rows(request(tmp_path, bad, clip(H264)))
+    assert first["red"].startswith("bad.mp4: ")
+    assert second["take"] == {"codec": "h264", "picture": "96x64", "frame_rate": 25.0}
+    assert second["speedup"]["runs"] == 1
+
+
+def test_a_wrong_row_of_the_gpu_check_is_red_in_the_suite_and_figures_stay() -> None:
+    wrong = _on_gpu.converted(gpu_rows.Row("frame_stats", gpu_rows.WRONG, "differs"), "none")
+    assert wrong["red"] == "differs"
+    lacks = _on_gpu.converted(gpu_rows.Row("decode", gpu_rows.NOT_RUN, "no DALI"), "none")
+    assert lacks["skipped"] == "no DALI"
+    rate = {"median": 2.0, "p20": 1.0, "p80": 3.0, "runs": 3}
+    good = _on_gpu.converted(gpu_rows.Row("x", gpu_rows.OK, "", {"gb_per_s": rate, "of_copy": 0.5}), "none")
+    assert (good["unit"], good["ours"], good["of_copy"]) == ("GB/s", rate, 0.5)
+
+
+def test_load_is_that_of_the_busiest_card_and_silence_adds_nothing() -> None:
+    load = sampler.Sampler()
+    idle = Load(name="a", decoder=0, sm=1, used=1 << 30, memory=1 << 34)
+    busy = Load(name="b", decoder=90, sm=None, used=1 << 31, memory=1 << 34)
+    load._keep((idle, busy))
+    load._keep(())
+    assert {name: (value["median"], value["runs"]) for name, value in load.figures.items()} == {
+        "nvdec_percent": (90, 1),
+        "sm_percent": (1, 1),
+        "memory_gib": (2, 1),
+    }
+
+
+def test_load_is_sampled_while_work_goes_on(fake_driver: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import time
+
+    pytest.importorskip("pynvml")
+    (tmp_path / "libnvidia-ml.so.1").symlink_to(fake_driver)
+    monkeypatch.setenv("LD_LIBRARY_PATH", str(tmp_path))
+    monkeypatch.setenv("FAKE_CARDS", "L4")
+    with sampler.Sampler() as load:
+        until = time.monotonic() + 20
+        while "nvdec_percent" not in load.figures and time.monotonic() < until:
+            time.sleep(0.05)
+    assert "NVDEC" in load.words
+
+
+def test_a_failing_command_is_red(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: Any) -> Any:
+        raise BestshotError("batch ended with 1: no space")
+        yield
+
+    monkeypatch.setitem(CASES, "batch", dataclasses.replace(CASES["batch"], measure=fails))
+    (row,) = CASES["batch"].rows(request(tmp_path, tmp_path / "a.mp4"))
+    assert row["red"] == "batch ended with 1: no space"
