@@ -15,20 +15,17 @@ import numpy as np
 from bestshot_trt.embed import compose
 from bestshot_trt.embed._save import save_graph
 from bestshot_trt.embed.heads import Head, save_head
-from bestshot_trt.embed.models import (
-    CLIP_MEAN,
-    CLIP_STD,
-    CONTEXT_LENGTH,
+from bestshot_trt.embed.model_folder import (
     HEAD,
     TOKENIZER,
     HeadCard,
     ModelCard,
     ModelFolder,
     file_card,
-    find_spec,
     graph_name,
     write_card,
 )
+from bestshot_trt.embed.models import CLIP_MEAN, CLIP_STD, CONTEXT_LENGTH, find_spec
 from bestshot_trt.embed.text import write_tokenizer
 from bestshot_trt.provenance import PROGRAM
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bestshot_trt.embed._onnx import OnnxEmbedder
-from bestshot_trt.embed.models import PRECISIONS, open_folder
+from bestshot_trt.embed.model_folder import PRECISIONS, open_folder
 from bestshot_trt.speed.timing import Pairs, summarise
 
 from ..figures import compared

@@ -32,7 +32,7 @@ def _product(options: argparse.Namespace) -> Iterator[Row]:
     from bestshot_trt.config import AnalyzeConfig
     from bestshot_trt.embed._on_gpu import open_on_gpu
     from bestshot_trt.embed._onnx import OnnxEmbedder
-    from bestshot_trt.embed.models import open_folder
+    from bestshot_trt.embed.model_folder import open_folder
     from bestshot_trt.progress import silent
 
     folder = open_folder(options.model)

@@ -20,7 +20,7 @@ import pytest
 
 from bestshot_trt.cli import exits
 from bestshot_trt.embed import build
-from bestshot_trt.embed.models import ModelFolder, file_card, open_folder, write_card
+from bestshot_trt.embed.model_folder import ModelFolder, file_card, open_folder, write_card
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ from typer.testing import CliRunner
 from bestshot_trt.cli import app as main
 from bestshot_trt.cli import exits
 from bestshot_trt.cli import models as commands
-from bestshot_trt.embed import build, models, pull
-from bestshot_trt.embed.models import open_folder
+from bestshot_trt.embed import build, model_folder, pull
+from bestshot_trt.embed.model_folder import open_folder
 from bestshot_trt.errors import ModelUnavailable
 
 COMMANDS = ("list", "pull", "export", "verify", "path")
@@ -61,7 +61,7 @@ def tiny(tiny_model, kept):
 def registered(tiny_model, kept):
     """A copy of the tiny model that passes for ViT-B/32."""
     shutil.copytree(tiny_model.path, kept / "ViT-B-32")
-    return models.write_card(kept / "ViT-B-32", dataclasses.replace(tiny_model.card, name="ViT-B-32"))
+    return model_folder.write_card(kept / "ViT-B-32", dataclasses.replace(tiny_model.card, name="ViT-B-32"))
 
 
 @pytest.mark.parametrize("command", COMMANDS)

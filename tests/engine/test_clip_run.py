@@ -13,7 +13,7 @@ import pytest
 import bestshot_trt as bt
 from bestshot_kernels.clip_resize import clip_resize
 from bestshot_trt.decode import PyAVDecoder, probe
-from bestshot_trt.embed import _onnx, models, resolve
+from bestshot_trt.embed import _onnx, model_folder, resolve
 from bestshot_trt.frames import DecodeReport, FrameBatch, ModelView
 
 PROMPT = "the wide inn"
@@ -193,11 +193,11 @@ def test_a_precision_that_the_folder_lacks_is_refused_with_the_command_that_make
 
 def test_int8_is_refused_where_verify_found_it_too_far_off(zoo, tmp_path):
     folder = zoo.tiny_model_folder(tmp_path / "tiny")
-    name = models.graph_name("visual", "int8")
+    name = model_folder.graph_name("visual", "int8")
     (folder.path / name).write_bytes((folder.graph("visual")).read_bytes())
-    files = {**folder.card.files, name: models.file_card(folder.path / name)}
+    files = {**folder.card.files, name: model_folder.file_card(folder.path / name)}
     for parity, fits in (({}, False), ({"int8": 0.98}, False), ({"int8": 0.995}, True)):
-        models.write_card(folder.path, dataclasses.replace(folder.card, files=files, parity=parity))
+        model_folder.write_card(folder.path, dataclasses.replace(folder.card, files=files, parity=parity))
         config = bt.AnalyzeConfig(model=str(folder.path), precision="int8")
         if fits:
             assert resolve.open_embedder(config, default="ViT-B-32", progress=print).embedder.clip_model

@@ -18,19 +18,11 @@ import onnx
 import pytest
 
 from bestshot_trt.embed import build
-from bestshot_trt.embed._folder import whole_folder
 from bestshot_trt.embed._onnx import OnnxEmbedder, TextEncoder, open_session
+from bestshot_trt.embed._whole_folder import whole_folder
 from bestshot_trt.embed.heads import load_head
-from bestshot_trt.embed.models import (
-    CONTEXT_LENGTH,
-    HEAD,
-    TOKENIZER,
-    ModelFolder,
-    ModelSpec,
-    check_hashes,
-    find_spec,
-    open_folder,
-)
+from bestshot_trt.embed.model_folder import HEAD, TOKENIZER, ModelFolder, check_hashes, open_folder
+from bestshot_trt.embed.models import CONTEXT_LENGTH, ModelSpec, find_spec
 from bestshot_trt.embed.text import Tokenizer
 from bestshot_trt.errors import ExportError, ModelUnavailable
 

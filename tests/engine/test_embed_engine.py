@@ -16,7 +16,8 @@ from onnx import helper
 from bestshot_trt.embed import _target, build, compose
 from bestshot_trt.embed._engine import Batches, build_engine, read_engine_card
 from bestshot_trt.embed._target import find_target
-from bestshot_trt.embed.models import CLIP_MEAN, CLIP_STD, ModelFolder, open_folder
+from bestshot_trt.embed.model_folder import ModelFolder, open_folder
+from bestshot_trt.embed.models import CLIP_MEAN, CLIP_STD
 from bestshot_trt.errors import BackendUnavailable, BestshotError, ConfigError, InputError, ModelUnavailable
 
 SCRIPT = Path(__file__).resolve().parents[2] / "build_trt.py"

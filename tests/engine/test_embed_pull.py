@@ -15,8 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from bestshot_trt.embed import _download, _hub, heads, models, pull, text
-from bestshot_trt.embed.models import Download, HeadSpec, HubSource, open_folder
+from bestshot_trt.embed import _download, _hub, heads, model_folder, models, pull, text
+from bestshot_trt.embed.model_folder import open_folder
+from bestshot_trt.embed.models import Download, HeadSpec, HubSource
 from bestshot_trt.errors import ModelUnavailable
 
 REPOSITORY = "someone/tiny"
@@ -110,7 +111,7 @@ def test_a_model_is_fetched_and_made_into_one_that_runs(spec, root, hub, zoo):
     assert folder.path == root / "Tiny"
     assert names(root) == ["Tiny"]
     assert names(folder.path) == ["head.npz", "model.json", "visual.fp32.onnx"]
-    assert models.check_hashes(folder) == []
+    assert model_folder.check_hashes(folder) == []
     assert open_folder(folder.path) == folder
     card = folder.card
     assert (card.name, card.pretrained, card.width, card.size) == ("Tiny", "openai", 16, 32)
@@ -152,7 +153,7 @@ def test_forced_it_is_fetched_again(spec, root, hub):
 def test_a_model_with_a_file_missing_is_fetched_again(spec, root, broken):
     folder = pull.pull(spec, root=root)
     (folder.path / broken).unlink()
-    assert models.check_hashes(pull.pull(spec, root=root)) == []
+    assert model_folder.check_hashes(pull.pull(spec, root=root)) == []
 
 
 def test_the_text_tower_comes_when_asked_for(spec, root, hub):
@@ -160,7 +161,7 @@ def test_the_text_tower_comes_when_asked_for(spec, root, hub):
     assert names(folder.path) == [
         *("head.npz", "model.json", "text.fp32.onnx", "text.fp32.onnx.data", "tokenizer.json", "visual.fp32.onnx")
     ]
-    assert models.check_hashes(folder) == []
+    assert model_folder.check_hashes(folder) == []
     assert text.Tokenizer.open(folder.file("tokenizer.json"))(["the"]).shape == (1, 77)
     assert set(folder.card.made_from["files"]) == {TOWER, TEXT_TOWER, TOKENIZER, spec.head.download.path}
 
@@ -169,7 +170,7 @@ def test_the_text_tower_can_come_later(spec, root, hub):
     first = pull.pull(spec, root=root)
     assert hub.gets("text_model") == []
     later = pull.add_text(first)
-    assert models.check_hashes(later) == []
+    assert model_folder.check_hashes(later) == []
     assert open_folder(first.path) == later
     assert later.card.digest == first.card.digest
     assert later == pull.pull(spec, root=root, text=True) == pull.add_text(later)
@@ -183,14 +184,14 @@ def test_a_text_tower_that_does_not_come_leaves_the_model_as_it_was(spec, root, 
     with pytest.raises(ModelUnavailable, match=r"text_model.onnx: what came is not the file it should be"):
         pull.add_text(first)
     assert open_folder(first.path) == first
-    assert models.check_hashes(first) == []
+    assert model_folder.check_hashes(first) == []
 
 
 def test_an_exported_model_is_not_given_a_text_tower_from_elsewhere(spec, root, hub, tiny_model, tmp_path):
     card = dataclasses.replace(
         tiny_model.card, name="Tiny", files={k: v for k, v in tiny_model.card.files.items() if "text" not in k}
     )
-    exported = models.ModelFolder(tmp_path, card)
+    exported = model_folder.ModelFolder(tmp_path, card)
     with pytest.raises(ModelUnavailable, match=r"was not pulled.*export it again"):
         pull.add_text(exported)
     assert hub.asked == []
@@ -229,10 +230,10 @@ def test_after_a_fault_there_is_no_model_and_a_later_pull_works(fault, spec, roo
     assert "\n" not in message
     assert "get it with: bestshot-trt models pull Tiny" in message
     assert "--model PATH" in message
-    assert models.installed(root) == []
+    assert model_folder.installed(root) == []
     assert not (root / "Tiny").exists()
     hub.faults.clear()
-    assert models.check_hashes(pull.pull(spec, root=root)) == []
+    assert model_folder.check_hashes(pull.pull(spec, root=root)) == []
     assert names(root) == ["Tiny"]
 
 
@@ -243,8 +244,8 @@ def test_after_a_fault_the_older_model_is_still_there(fault, spec, root, hub):
     hub.fail(kind, where, **how)
     with pytest.raises(ModelUnavailable):
         pull.pull(spec, root=root, force=True)
-    assert models.installed(root) == [older]
-    assert models.check_hashes(older) == []
+    assert model_folder.installed(root) == [older]
+    assert model_folder.check_hashes(older) == []
 
 
 def test_a_hash_known_beforehand_is_held_against_what_the_hub_announces(spec, root, hub):
@@ -272,7 +273,7 @@ def test_a_branch_is_pinned_to_the_commit_of_the_first_answer(spec, root, hub):
 
 def test_what_breaks_off_goes_on_from_there(spec, root, hub):
     hub.fail("cut", "vision", after=4000, times=2)
-    assert models.check_hashes(pull.pull(spec, root=root)) == []
+    assert model_folder.check_hashes(pull.pull(spec, root=root)) == []
     assert [asked.range for asked in hub.gets("vision")] == [None, "bytes=4000-", "bytes=8000-"]
 
 
@@ -292,7 +293,7 @@ def test_the_next_pull_goes_on_where_the_last_one_failed(spec, root, hub):
 @pytest.mark.parametrize("kind", ["cut", "short"])
 def test_a_connection_that_breaks_again_and_again_gets_there_in_the_end(kind, spec, root, hub):
     hub.fail(kind, "vision", after=1000)
-    assert models.check_hashes(pull.pull(spec, root=root)) == []
+    assert model_folder.check_hashes(pull.pull(spec, root=root)) == []
     assert len(hub.gets("vision")) == -(-len(hub.lfs[TOWER]) // 1000)
 
 
@@ -307,14 +308,14 @@ def test_a_server_that_always_begins_anew_is_given_up(spec, root, hub):
 def test_servers_with_habits_are_understood(oddity, spec, root, hub):
     hub.fail("cut", "vision", after=4000, times=1)
     hub.fail(oddity, "vision", times=1)
-    assert models.check_hashes(pull.pull(spec, root=root)) == []
+    assert model_folder.check_hashes(pull.pull(spec, root=root)) == []
 
 
 def test_a_damaged_part_is_thrown_away(spec, root, hub):
     part = root / ".downloads" / "Tiny" / f"{hashlib.sha256(hub.lfs[TOWER]).hexdigest()}.part"
     part.parent.mkdir(parents=True)
     part.write_bytes(bytes(len(hub.lfs[TOWER]) - 10))
-    assert models.check_hashes(pull.pull(spec, root=root)) == []
+    assert model_folder.check_hashes(pull.pull(spec, root=root)) == []
     assert [asked.range for asked in hub.gets("vision")] == [f"bytes={len(hub.lfs[TOWER]) - 10}-", None]
 
 
@@ -323,7 +324,7 @@ def test_a_part_longer_than_the_file_is_thrown_away(size, spec, root, hub):
     part = root / ".downloads" / "Tiny" / f"{hashlib.sha256(HEAD).hexdigest()}.part"
     part.parent.mkdir(parents=True)
     part.write_bytes(bytes(len(HEAD) + size))
-    assert models.check_hashes(pull.pull(spec, root=root)) == []
+    assert model_folder.check_hashes(pull.pull(spec, root=root)) == []
 
 
 def test_the_token_is_for_the_hub_alone(spec, root, hub, monkeypatch):
@@ -337,7 +338,7 @@ KILLED = """
 import os, sys
 sys.path.insert(0, {tests!r})
 import hashlib, model_zoo
-from bestshot_trt.embed import heads, models, pull
+from bestshot_trt.embed import heads, model_folder, models, pull
 from bestshot_trt.embed.models import Download, HeadSpec, HubSource
 import dataclasses
 file = lambda path: Download(path=path, sha256=None, size=None)
@@ -395,10 +396,10 @@ def test_a_killed_pull_leaves_nothing_broken_and_its_part_is_used(spec, root, hu
     wait_for(lambda: parts(root, 7000))
     process.send_signal(signal.SIGKILL)
     process.wait()
-    assert models.installed(root) == []
+    assert model_folder.installed(root) == []
     assert not (root / "Tiny").exists()
     hub.asked.clear()
-    assert models.check_hashes(pull.pull(spec, root=root)) == []
+    assert model_folder.check_hashes(pull.pull(spec, root=root)) == []
     assert [asked.range for asked in hub.gets("vision")] == ["bytes=7000-"]
     assert names(root) == ["Tiny"]
 
@@ -410,7 +411,7 @@ def test_two_processes_fetch_a_model_once(spec, root, hub, other_process):
     told = []
     folder = pull.pull(spec, root=root, progress=lambda stage, *_: told.append(stage))
     assert process.wait() == 0
-    assert models.check_hashes(folder) == []
+    assert model_folder.check_hashes(folder) == []
     assert len(hub.gets("vision")) == 1
     assert set(told) == {"wait for another pull of Tiny"}
     assert names(root) == ["Tiny"]
@@ -425,14 +426,14 @@ def test_many_at_once_all_get_it(spec, root, hub):
         thread.join()
     assert len(got) == 4
     assert all(folder == got[0] for folder in got)
-    assert models.check_hashes(got[0]) == []
+    assert model_folder.check_hashes(got[0]) == []
     assert len(hub.gets("vision")) == 1
     assert names(root) == ["Tiny"]
 
 
 def test_where_locks_do_not_work_a_pull_still_does(spec, root, monkeypatch):
     monkeypatch.setitem(sys.modules, "fcntl", None)
-    assert models.check_hashes(pull.pull(spec, root=root)) == []
+    assert model_folder.check_hashes(pull.pull(spec, root=root)) == []
     assert names(root) == ["Tiny"]
 
 
@@ -564,5 +565,5 @@ def test_a_head_had_alone_leaves_a_part_of_the_tower_where_it_is(spec, root, hub
         pull.pull(spec, root=root)
     with pull.head_file(spec, root=root):
         pass
-    assert models.check_hashes(pull.pull(spec, root=root)) == []
+    assert model_folder.check_hashes(pull.pull(spec, root=root)) == []
     assert [asked.range for asked in hub.gets("vision")] == [None, "bytes=5000-"]

@@ -24,7 +24,8 @@ from bestshot_trt.embed._parity import Footage, compare
 from bestshot_trt.embed._target import Target, find_target
 from bestshot_trt.embed._tensorrt import TensorRtEmbedder
 from bestshot_trt.embed.engines import Wanted, engines_folder, ensure_engine, find_engine
-from bestshot_trt.embed.models import CLIP_MEAN, CLIP_STD, ModelFolder, file_card, write_card
+from bestshot_trt.embed.model_folder import ModelFolder, file_card, write_card
+from bestshot_trt.embed.models import CLIP_MEAN, CLIP_STD
 from bestshot_trt.embed.prove import prove
 from bestshot_trt.embed.resolve import open_embedder
 from bestshot_trt.errors import BackendUnavailable, EngineMismatch, ExportError, ModelUnavailable

@@ -16,7 +16,8 @@ from bestshot_trt.embed._published import difference
 from bestshot_trt.embed._towers import ask
 from bestshot_trt.embed.build import add_precision
 from bestshot_trt.embed.heads import Head, save_head
-from bestshot_trt.embed.models import CARD, HEAD, Reference, check_hashes, file_card, open_folder, write_card
+from bestshot_trt.embed.model_folder import CARD, HEAD, check_hashes, file_card, open_folder, write_card
+from bestshot_trt.embed.models import Reference
 from bestshot_trt.embed.text import Tokenizer
 from bestshot_trt.embed.verify import Evidence, cosines, made_up_pictures, record_parity, verify
 

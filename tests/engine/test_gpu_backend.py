@@ -18,7 +18,7 @@ from bestshot_trt import gpu as gpu_module
 from bestshot_trt.cards import Card, Survey
 from bestshot_trt.cli.table import remark
 from bestshot_trt.embed import build
-from bestshot_trt.embed.models import open_folder
+from bestshot_trt.embed.model_folder import open_folder
 from bestshot_trt.errors import BackendUnavailable
 from bestshot_trt.moments import MomentsDocument
 

@@ -9,13 +9,15 @@ from ..errors import shown
 from .exits import put
 
 if TYPE_CHECKING:
-    from ..embed.models import ModelFolder, ModelSpec
+    from ..embed.model_folder import ModelFolder
+    from ..embed.models import ModelSpec
     from ..embed.verify import Check, Verdict
 
 
 def listed() -> list[dict[str, Any]]:
     """Every model of the registry, and every other one in the models folder, as `print_list` takes them."""
-    from ..embed.models import SPECS, installed
+    from ..embed.model_folder import installed
+    from ..embed.models import SPECS
 
     here = {folder.path.name: folder for folder in installed()}
     rows = [_row(spec.name, spec, here.pop(spec.name, None)) for spec in SPECS]
@@ -23,7 +25,8 @@ def listed() -> list[dict[str, Any]]:
 
 
 def _row(name: str, spec: ModelSpec | None, folder: ModelFolder | None) -> dict[str, Any]:
-    from ..embed.models import CPU_DEFAULT, GPU_DEFAULT, PRECISIONS
+    from ..embed.model_folder import PRECISIONS
+    from ..embed.models import CPU_DEFAULT, GPU_DEFAULT
 
     card = folder.card if folder else None
     made = card or spec

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from ..embed.models import ModelFolder, ModelSpec
+    from ..embed.model_folder import ModelFolder
+    from ..embed.models import ModelSpec
     from ..progress import Progress
 
 app = typer.Typer(
@@ -191,7 +192,7 @@ def path(
     Example: cp -r "$(bestshot-trt models path ViT-B-32)" /media/usb
     """
     with reported(verbose=verbose):
-        from ..embed.models import models_folder
+        from ..embed.model_folder import models_folder
 
         put(f"{models_folder() if name is None else find_folder(name).path}\n")
 
@@ -202,7 +203,8 @@ def find_folder(name: str) -> ModelFolder:
     Raises:
         ModelUnavailable: there is none.
     """
-    from ..embed.models import CARD, find_spec, models_folder, open_folder
+    from ..embed.model_folder import CARD, models_folder, open_folder
+    from ..embed.models import find_spec
     from ..errors import ModelUnavailable, shown
 
     for path in (Path(name), models_folder() / name):
@@ -223,7 +225,7 @@ def find_folder(name: str) -> ModelFolder:
 
 
 def _precisions(text: str) -> list[str]:
-    from ..embed.models import PRECISIONS
+    from ..embed.model_folder import PRECISIONS
     from ..errors import ConfigError, shown
 
     given = [part.strip() for part in text.split(",") if part.strip()]
@@ -244,7 +246,7 @@ def _with_precisions(folder: ModelFolder, precisions: list[str], progress: Progr
 
 
 def _target(spec: ModelSpec, output: Path | None, *, random: bool, overwrite: bool) -> Path:
-    from ..embed.models import CARD, models_folder
+    from ..embed.model_folder import CARD, models_folder
     from ..errors import ConfigError, ExportError, shown
 
     if random and output is None:

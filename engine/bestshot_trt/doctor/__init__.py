@@ -193,7 +193,8 @@ def _engines(found: Survey) -> Check:
 
 
 def _model() -> Iterator[Check]:
-    from ..embed.models import CPU_DEFAULT, installed, models_folder
+    from ..embed.model_folder import installed, models_folder
+    from ..embed.models import CPU_DEFAULT
 
     found = installed()
     if found:

@@ -10,7 +10,8 @@ from . import _hub
 from ._download import Remote
 from ._hub import DownloadFailed
 from ._save import save_graph
-from .models import HEAD, TOKENIZER, HeadCard, ModelCard, ModelSpec, file_card, graph_name
+from .model_folder import HEAD, TOKENIZER, HeadCard, ModelCard, file_card, graph_name
+from .models import ModelSpec
 
 
 def make_visual(spec: ModelSpec, tower: Path, head_file: Path, folder: Path) -> None:

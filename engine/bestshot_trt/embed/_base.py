@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from ..frames import FrameBatch, Later, ModelView
 from ..provenance import ClipModel
-from .models import ModelFolder
+from .model_folder import ModelFolder
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from ..progress import Progress, silent
 from ..provenance import PROGRAM, Program
 from ._parity import Parity
 from ._target import Target, find_target
-from .models import WEIGHTS_SUFFIX, file_card
+from .model_folder import WEIGHTS_SUFFIX, file_card
 
 SCHEMA = "bestshot-trt/engine"
 VERSION = 2

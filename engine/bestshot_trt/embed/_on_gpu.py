@@ -10,7 +10,7 @@ from ._engine import Batches
 from ._parity import Frames
 from ._target import PIP, find_target
 from .engines import Engine, Wanted, ensure_engine
-from .models import ModelFolder, graph_name
+from .model_folder import ModelFolder, graph_name
 
 GPU_PRECISION = "fp16"
 """What ``auto`` means for engines."""

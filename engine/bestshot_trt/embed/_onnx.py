@@ -15,7 +15,7 @@ from ..errors import BackendUnavailable, ModelUnavailable, shown
 from ..frames import FrameBatch, Later, ModelView, finished
 from ..provenance import ClipModel
 from ._base import Embedded, clip_model
-from .models import ModelFolder
+from .model_folder import ModelFolder
 from .text import Tokenizer
 
 CPU_BATCH = 8

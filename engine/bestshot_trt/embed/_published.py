@@ -14,7 +14,8 @@ import numpy.typing as npt
 
 from ..errors import InputError, ModelUnavailable, shown
 from ..files import check_regular
-from .models import ModelFolder, Reference, find_spec
+from .model_folder import ModelFolder
+from .models import Reference, find_spec
 
 Vector = npt.NDArray[np.float32]
 

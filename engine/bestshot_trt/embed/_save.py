@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..files import whole_file
-from .models import WEIGHTS_SUFFIX, graph_name
+from .model_folder import WEIGHTS_SUFFIX, graph_name
 
 _LEAST_BYTES = 1024
 

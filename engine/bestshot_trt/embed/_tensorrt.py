@@ -9,7 +9,7 @@ from ..provenance import ClipModel
 from ._base import Embedded, clip_model, joined
 from ._runner import EngineRunner
 from .engines import Engine
-from .models import ModelFolder
+from .model_folder import ModelFolder
 
 
 class TensorRtEmbedder:

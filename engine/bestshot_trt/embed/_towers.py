@@ -10,7 +10,8 @@ import numpy.typing as npt
 
 from ..errors import ModelUnavailable, shown
 from ._onnx import CPU_BATCH, open_session, run_session
-from .models import CONTEXT_LENGTH, ModelFolder
+from .model_folder import ModelFolder
+from .models import CONTEXT_LENGTH
 
 _Value = tuple[str, str, tuple[Any, ...]]
 

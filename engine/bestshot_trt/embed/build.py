@@ -14,11 +14,11 @@ from ..provenance import PROGRAM
 from . import compose, heads
 from . import engines as cache
 from ._engine import Batches, build_engine
-from ._folder import check_replaceable, whole_folder
 from ._openclip import OpenClip
 from ._save import save_graph
 from ._target import Target, find_target
-from .models import (
+from ._whole_folder import check_replaceable, whole_folder
+from .model_folder import (
     HEAD,
     PRECISIONS,
     TOKENIZER,
@@ -26,12 +26,12 @@ from .models import (
     HeadCard,
     ModelCard,
     ModelFolder,
-    ModelSpec,
     file_card,
     graph_name,
     open_folder,
     write_card,
 )
+from .models import ModelSpec
 from .text import write_tokenizer
 
 __all__ = ["Batches", "add_precision", "build_engine", "build_engines", "export_openclip", "find_target"]

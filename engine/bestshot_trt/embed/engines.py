@@ -18,7 +18,7 @@ from ._engine import Batches, EngineCard, build_engine, card_path, read_engine_c
 from ._parity import Parity
 from ._target import Target
 from ._workplace import workplace
-from .models import WEIGHTS_SUFFIX, ModelFolder, file_card, graph_name
+from .model_folder import WEIGHTS_SUFFIX, ModelFolder, file_card, graph_name
 
 REFUSAL_SCHEMA = "bestshot-trt/engine-refusal"
 REFUSAL_VERSION = 1

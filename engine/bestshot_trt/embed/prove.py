@@ -13,7 +13,7 @@ from ._onnx import CPU_BATCH, open_session, run_session
 from ._parity import FRAMES, Footage, Frames, compare
 from ._runner import EngineRunner
 from .engines import Engine, Wanted, settle
-from .models import ModelFolder
+from .model_folder import ModelFolder
 
 __all__ = ["FRAMES", "Footage", "Frames", "prove"]
 

@@ -13,19 +13,11 @@ from ..progress import Progress, silent
 from . import _hub
 from ._assemble import make_card, make_text, make_visual
 from ._download import Remote, fetch, look_up
-from ._folder import check_replaceable, replace_folder
 from ._hub import DownloadFailed
+from ._whole_folder import check_replaceable, replace_folder
 from ._workplace import workplace
-from .models import (
-    TOKENIZER,
-    ModelFolder,
-    ModelSpec,
-    file_card,
-    find_spec,
-    models_folder,
-    open_folder,
-    write_card,
-)
+from .model_folder import TOKENIZER, ModelFolder, file_card, models_folder, open_folder, write_card
+from .models import ModelSpec, find_spec
 
 Announce = Callable[[str], None]
 """Takes one line for the person who waits."""

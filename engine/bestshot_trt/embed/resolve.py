@@ -13,7 +13,8 @@ from ..progress import Progress
 from ..provenance import ClipModel
 from ._base import Embedder
 from ._layout import LayoutEmbedder
-from .models import CARD, SPECS, ModelFolder, ModelSpec, find_spec, installed, models_folder, open_folder
+from .model_folder import CARD, ModelFolder, installed, models_folder, open_folder
+from .models import SPECS, ModelSpec, find_spec
 
 if TYPE_CHECKING:
     from ._onnx import TextEncoder

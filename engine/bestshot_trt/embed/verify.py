@@ -20,7 +20,7 @@ from ..progress import Progress, silent
 from . import _published
 from ._towers import Answers, ask
 from .heads import load_head
-from .models import HEAD, PRECISIONS, TOKENIZER, ModelFolder, check_hashes, write_card
+from .model_folder import HEAD, PRECISIONS, TOKENIZER, ModelFolder, check_hashes, write_card
 
 UNIT = 1e-4
 """How far an embedding's length may be from 1."""

@@ -117,7 +117,7 @@ class _Clip:
     def __init__(self, folder: Path) -> None:
         import onnxruntime as ort
 
-        from ..embed.models import open_folder
+        from ..embed.model_folder import open_folder
 
         opened = open_folder(folder)
         self._size = opened.card.size

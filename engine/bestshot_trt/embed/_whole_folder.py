@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..errors import ExportError, shown
-from .models import CARD, SCHEMA
+from .model_folder import CARD, SCHEMA
 
 
 def check_replaceable(path: Path) -> None:
