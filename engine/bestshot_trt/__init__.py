@@ -5,12 +5,12 @@
 >>> [(moment.rank, moment.peak_s) for moment in document.moments]  # doctest: +SKIP
 """
 
-import importlib
 import sys
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from ._version import __version__
+from .lazily import names_of as _names_of
 
 if TYPE_CHECKING:
     from .config import AnalyzeConfig, Config, ExportConfig, FramesConfig, PickConfig, Weights
@@ -60,6 +60,7 @@ __all__ = [
     "write_track",
 ]
 
+# On first use, so that ``bestshot-trt --help`` does not wait for NumPy.
 _HOMES = {
     "config": ("AnalyzeConfig", "Config", "ExportConfig", "FramesConfig", "PickConfig", "Weights"),
     "errors": (
@@ -91,12 +92,7 @@ class _Package(ModuleType):
 sys.modules[__name__].__class__ = _Package
 
 
-def __getattr__(name: str) -> Any:
-    """Import public names on first use, so that ``bestshot-trt --help`` does not wait for NumPy."""
-    for home, names in _HOMES.items():
-        if name in names:
-            return getattr(importlib.import_module(f".{home}", __name__), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = _names_of(__name__, _HOMES)
 
 
 def __dir__() -> list[str]:

@@ -13,7 +13,6 @@ from .decode import Decoder
 from .embed import Embedder
 from .errors import BackendUnavailable
 from .frames import Later, finished
-from .missing import missing_for_gpu
 from .progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -66,6 +65,8 @@ def open_backend(config: AnalyzeConfig, progress: Progress = silent, frames: Fra
     """
     if config.backend == "cpu":
         return _cpu_backend(config, progress, None)
+    from .missing import missing_for_gpu
+
     reason = missing_for_gpu()
     if reason is None:
         try:

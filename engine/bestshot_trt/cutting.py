@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -17,6 +16,8 @@ from .frames import VideoInfo
 from .moments import Moment, MomentsDocument, clip_name
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     from .export import ClipResult
 
 CLIPS = "clips"
@@ -149,6 +150,8 @@ def _each(
     if jobs == 1 or len(moments) < 2:
         yield from ((moment, cut(moment)) for moment in moments)
         return
+    from concurrent.futures import ThreadPoolExecutor, as_completed
+
     pool = ThreadPoolExecutor(max_workers=jobs)
     try:
         running: dict[Future[ClipResult], Moment] = {pool.submit(cut, moment): moment for moment in moments}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import secrets
 import stat
 import tempfile
 from collections.abc import Iterator
@@ -109,7 +108,7 @@ def whole_file(path: Path) -> Iterator[Path]:
         ExportError: the folder or the disk does not take the file.
     """
     # Cut short, so that with what is added it stays within a name's 255 bytes.
-    temporary = path.with_name(f".{path.stem[:20]}.{secrets.token_hex(4)}.part{path.suffix[:20]}")
+    temporary = path.with_name(f".{path.stem[:20]}.{os.urandom(4).hex()}.part{path.suffix[:20]}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary

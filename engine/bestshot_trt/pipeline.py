@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 from collections.abc import Generator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +18,6 @@ from .cutting import check_encoder
 from .decode import probe
 from .errors import BestshotError, DecodeError, InputError, shown
 from .files import check_regular
-from .footage import footage
 from .frames import DecodeReport, VideoInfo
 from .moments import Moment, MomentsDocument
 from .prefetch import prefetch
@@ -27,6 +26,9 @@ from .provenance import PROGRAM, Decode, Machine, Source, Video
 from .samples import Measured, Samples, measured
 from .source import fingerprint
 from .track import Track, TrackMeta, open_track, scores, write_track
+
+if TYPE_CHECKING:
+    from .embed.prove import Footage
 
 BATCHES_AHEAD = 4
 """Batches measured ahead of the embedder: numbers, and for CLIP four small pictures each, 0.6 MB."""
@@ -65,7 +67,13 @@ def backend_for(info: VideoInfo, config: AnalyzeConfig, progress: Progress) -> B
     Raises:
         BackendUnavailable, ModelUnavailable: what ``config`` names is not to be had here.
     """
-    return open_backend(config, progress, lambda size, framing: [footage(info, size, framing, progress)])
+
+    def frames(size: int, framing: str) -> list[Footage]:
+        from .footage import footage
+
+        return [footage(info, size, framing, progress)]
+
+    return open_backend(config, progress, frames)
 
 
 def measurements(info: VideoInfo, config: AnalyzeConfig, backend: Backend, report: DecodeReport) -> Generator[Measured]:

@@ -7,7 +7,6 @@ files that this program writes they lie as they are in memory: PLAIN, uncompress
 from __future__ import annotations
 
 import re
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -51,6 +50,8 @@ class StoredRows:
 
     def __matmul__(self, vector: Rows) -> Rows:
         """The product with ``vector`` (d,), float32 (n,), computed block by block on all cores."""
+        from concurrent.futures import ThreadPoolExecutor
+
         product = np.empty(len(self), np.float32)
 
         def fill(group: int) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import bestshot_trt as bt
-from bestshot_trt import backends, decode, missing
+from bestshot_trt import decode, missing
 from bestshot_trt import gpu as gpu_module
 from bestshot_trt.cards import Card, Survey
 from bestshot_trt.cli.table import remark
@@ -39,7 +39,7 @@ def card(gpu_on_cpu, monkeypatch):
     """The imaginary card, found by the product, with DALI decoding on the CPU."""
     pytest.importorskip("nvidia.dali", reason="DALI is not installed: pip install nvidia-dali-cuda120")
     monkeypatch.setattr(gpu_module, "survey", Survey)
-    monkeypatch.setattr(backends, "missing_for_gpu", lambda: None)
+    monkeypatch.setattr(missing, "missing_for_gpu", lambda: None)
     monkeypatch.setattr(decode, "DaliDecoder", lambda gpu: decode._dali.DaliDecoder(gpu, "cpu", parallel=3))
     return gpu_on_cpu
 

@@ -1,12 +1,12 @@
 """From a file to pictures: `probe` describes it, decoders give its samples, `frames_between` a stretch."""
 
 from collections.abc import Iterator
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from ..config import AnalyzeConfig
 from ..frames import DecodeReport, FrameBatch, ModelView, VideoInfo
+from ..lazily import names_of as _names_of
 from ._between import frames_between
-from ._dali import DaliDecoder
 from ._keyframes import keyframes_near
 from ._open import open_container, packets_of, stream_of
 from ._picture import ScorePicture
@@ -14,6 +14,9 @@ from ._probe import probe
 from ._pyav import PyAVDecoder
 from ._still import StillPicture, progressive
 from ._views import sample_views
+
+if TYPE_CHECKING:
+    from ._dali import DaliDecoder
 
 __all__ = [
     "DaliDecoder",
@@ -30,6 +33,9 @@ __all__ = [
     "sample_views",
     "stream_of",
 ]
+
+# On first use: decoding on the CPU needs none of what feeds DALI.
+__getattr__ = _names_of(__name__, {"_dali": ("DaliDecoder",)})
 
 
 class Decoder(Protocol):

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from ..frames import FrameBatch, Later, ModelView
 from ..provenance import ClipModel
-from .model_folder import ModelFolder
+
+if TYPE_CHECKING:
+    from .model_folder import ModelFolder
 
 
 @dataclass(frozen=True)

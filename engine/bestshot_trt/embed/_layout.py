@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ..frames import FrameBatch, Later, ModelView, finished
-from ..gpu import Gpu
 from ..provenance import ClipModel
 from ._base import Embedded
+
+if TYPE_CHECKING:
+    from ..gpu import Gpu
 
 
 class LayoutEmbedder:

@@ -9,26 +9,27 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ...moments import MomentsDocument
-from ._chapters import write_chapters
-from ._cuts import Cuts, cuts_of
-from ._edl import write_edl
-from ._fcp7 import write_fcp7
-from ._fcpxml import write_fcpxml
-from ._otio import write_otio
+
+if TYPE_CHECKING:
+    from ._cuts import Cuts
 
 __all__ = ["CUT_LISTS", "write_cut_lists"]
 
-_WRITERS: dict[str, Callable[[Cuts, Path], None]] = {
-    "moments.otio": write_otio,
-    "moments.fcpxml": write_fcpxml,
-    "moments_fcp7.xml": write_fcp7,
-    "moments.edl": write_edl,
-    "chapters.ffmeta": write_chapters,
-}
-CUT_LISTS = tuple(_WRITERS)
+CUT_LISTS = ("moments.otio", "moments.fcpxml", "moments_fcp7.xml", "moments.edl", "chapters.ffmeta")
 """The names of all files that `write_cut_lists` writes."""
+
+
+def _writers() -> dict[str, Callable[[Cuts, Path], None]]:
+    from ._chapters import write_chapters
+    from ._edl import write_edl
+    from ._fcp7 import write_fcp7
+    from ._fcpxml import write_fcpxml
+    from ._otio import write_otio
+
+    return dict(zip(CUT_LISTS, (write_otio, write_fcpxml, write_fcp7, write_edl, write_chapters), strict=True))
 
 
 def write_cut_lists(
@@ -51,9 +52,11 @@ def write_cut_lists(
     Raises:
         ExportError: a file cannot be written; finished ones stay.
     """
+    from ._cuts import cuts_of
+
     cuts = cuts_of(document, source or Path(document.source.path), audio_channels, drop_frame=drop_frame)
     paths = []
-    for name, write in _WRITERS.items():
+    for name, write in _writers().items():
         write(cuts, folder / name)
         paths.append(folder / name)
     return paths
