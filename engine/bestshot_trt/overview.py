@@ -14,8 +14,8 @@ from .config import Config
 from .errors import InputError, shown
 from .files import check_regular
 from .moments import MomentsDocument
+from .peaks import smooth
 from .progress import Progress, silent
-from .timeline import smooth
 from .track import Track, open_track
 
 Series = npt.NDArray[np.float64]

@@ -1,4 +1,4 @@
-"""From scores to moments: smoothing, peaks, diversity, clip spans. NumPy only.
+"""From peaks to moments: which are kept, diversity, clip spans. NumPy only.
 
 Times are seconds of media time, scores float64; symbols in brackets are those of the pipeline document.
 """
@@ -16,14 +16,11 @@ import numpy.typing as npt
 
 from .config import PickConfig
 from .moments import Rejection
-
-TIME_TOLERANCE = 1e-6
-"""Seconds by which two times may differ and still be equal: k / fps is not exact in binary."""
+from .peaks import TIME_TOLERANCE, Series, best_of_equal_windows, checked_series, find_peaks
 
 GROW_LEVEL = 0.8
 """How far up from the median to the peak the smoothed score must stay for a clip to grow."""
 
-Series = npt.NDArray[np.float64]
 Span = tuple[float, float]
 
 
@@ -72,110 +69,6 @@ class Selection:
 
     picks: tuple[Pick, ...]
     rejections: Sequence[Rejection]
-
-
-def _series(times: npt.ArrayLike, values: npt.ArrayLike) -> tuple[Series, Series]:
-    """``times`` and ``values`` as float64 (n,), checked."""
-    grid, series = np.asarray(times, dtype=np.float64), np.asarray(values, dtype=np.float64)
-    if grid.ndim != 1 or grid.shape != series.shape:
-        raise ValueError(f"times are {grid.shape}, values {series.shape}; need (n,) both")
-    if not (np.isfinite(grid).all() and np.isfinite(series).all()):
-        raise ValueError("times or values hold one that is not finite")
-    if (grid[1:] <= grid[:-1]).any():
-        raise ValueError("times do not increase strictly")
-    return grid, series
-
-
-def smooth(times: npt.ArrayLike, values: npt.ArrayLike, window: float) -> Series:
-    """Mean of ``values`` over the samples within ``window`` seconds [W] of each sample.
-
-    By time, not by index; both ends of the window belong to it, to `TIME_TOLERANCE`. The window is
-    truncated at the ends of the take, and samples that are absent are absent, not zero.
-
-    Running sums are kept in fixed point, which adds exactly: windows that hold the same values, in
-    any order, have the same mean to the last bit, so a plateau stays one and no rounding makes a
-    peak on it. The price is a resolution of n * 2**-53 of the range of ``values``.
-
-    Args:
-        times: seconds, strictly increasing, shape (n,); n may be 0.
-        values: finite, shape (n,).
-        window: half width in seconds, 0 or more.
-
-    Returns:
-        float64 (n,), within [min, max] of ``values``.
-
-    Raises:
-        ValueError: shapes differ, times do not increase, or a number is not finite.
-    """
-    grid, series = _series(times, values)
-    if not (math.isfinite(window) and window >= 0):
-        raise ValueError(f"window is {window!r}; it must be 0 s or more")
-    if not len(series):
-        return series.copy()
-    low, high = float(series.min()), float(series.max())
-    if low == high:
-        return series.copy()
-    if not math.isfinite(high - low):
-        raise ValueError("the range of values is not finite")
-    # n sums of at most `levels` each stay below 2**53, where float64 division is still exact.
-    levels = 2.0 ** (53 - len(series).bit_length())
-    units = np.rint((series - low) / (high - low) * levels).astype(np.int64)
-    sums = np.zeros(len(units) + 1, dtype=np.int64)
-    np.cumsum(units, out=sums[1:])
-    first, last = _windows(grid, window)
-    mean = (sums[last] - sums[first]) / (last - first)
-    return np.clip(low + mean / levels * (high - low), low, high)
-
-
-def _windows(grid: Series, window: float) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
-    """The samples [first, last) within ``window`` seconds of each sample."""
-    reach = window + TIME_TOLERANCE
-    return np.searchsorted(grid, grid - reach, side="left"), np.searchsorted(grid, grid + reach, side="right")
-
-
-def find_peaks(smoothed: npt.ArrayLike) -> npt.NDArray[np.int64]:
-    """Indices of the local maxima, increasing.
-
-    A plateau counts once, by its middle sample (the earlier of two). The first and the last sample
-    are peaks when they are maxima, so a single sample is one, and a constant series is one plateau.
-
-    Args:
-        smoothed: shape (n,); n may be 0.
-
-    Returns:
-        int64 (p,).
-    """
-    series = np.asarray(smoothed, dtype=np.float64)
-    if not len(series):
-        return np.empty(0, dtype=np.int64)
-    steps = np.flatnonzero(series[1:] != series[:-1])
-    starts, ends = np.concatenate(([0], steps + 1)), np.concatenate((steps, [len(series) - 1]))
-    level = series[starts]
-    rises = np.concatenate(([True], level[1:] > level[:-1]))
-    falls = np.concatenate((level[1:] < level[:-1], [True]))
-    top = rises & falls
-    return ((starts[top] + ends[top]) // 2).astype(np.int64)
-
-
-def _best_of_equal_windows(
-    peaks: npt.NDArray[np.int64], grid: Series, score: Series, window: float
-) -> npt.NDArray[np.int64]:
-    """``peaks``, each moved to the best raw score among neighbours whose windows hold the same samples.
-
-    In a take shorter than the window, or between two long gaps, the mean is the same at many samples
-    and does not tell which is best: the middle of that plateau may well be the worst. Equal scores go
-    to their middle, the earlier of two.
-    """
-    first, last = _windows(grid, window)
-    changes = 1 + np.flatnonzero((first[1:] != first[:-1]) | (last[1:] != last[:-1]))
-    starts, ends = np.concatenate(([0], changes)), np.concatenate((changes, [len(grid)]))
-    runs = np.searchsorted(starts, peaks, side="right") - 1
-    moved = peaks.copy()
-    for place in np.flatnonzero(ends[runs] - starts[runs] > 1):
-        left, right = starts[runs[place]], ends[runs[place]]
-        best = left + np.flatnonzero(score[left:right] == score[left:right].max())
-        moved[place] = best[(len(best) - 1) // 2]
-    return moved
 
 
 @dataclass(frozen=True)
@@ -339,7 +232,7 @@ def _by_height(grid: Series, smoothed: Series, window: float, score: Series | No
     """The peaks in descending smoothed score, the earlier of equals first."""
     peaks = find_peaks(smoothed)
     if score is not None:
-        peaks = _best_of_equal_windows(peaks, grid, score, window)
+        peaks = best_of_equal_windows(peaks, grid, score, window)
     order: list[int] = peaks[np.argsort(-smoothed[peaks], kind="stable")].tolist()
     return order
 
@@ -386,14 +279,14 @@ def select(
         ValueError: shapes do not fit, times leave [0, duration], or a number is not finite.
     """
     config = config or PickConfig()
-    grid, series = _series(times, smoothed)
+    grid, series = checked_series(times, smoothed)
     if embedding.ndim != 2 or len(embedding) != len(grid):
         raise ValueError(f"embedding has shape {embedding.shape}; need ({len(grid)}, d)")
     if not len(grid):
         return Selection(picks=(), rejections=())
     if not 0 <= grid[0] <= grid[-1] <= duration < math.inf:
         raise ValueError(f"times span {grid[0]} to {grid[-1]} s; they must lie in 0 to {duration} s")
-    order = _by_height(grid, series, config.window, None if score is None else _series(grid, score)[1])
+    order = _by_height(grid, series, config.window, None if score is None else checked_series(grid, score)[1])
     step = float(np.diff(grid).min()) if len(grid) > 1 else 0.0
     take = _Take(grid, series, float(duration), float(np.median(series)), step)
     apart, crowded = _keep_apart(grid, order, config.min_gap)

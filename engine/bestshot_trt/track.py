@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from . import records, scoring, timeline
+from . import peaks, records, scoring
 from .config import PickConfig
 from .errors import InputError, shown
 from .files import whole_file
@@ -136,7 +136,7 @@ def scores(track: Track, config: PickConfig) -> tuple[npt.NDArray[np.float64], n
         weights=config.weights,
         mode=config.normalize,
     )
-    return score, timeline.smooth(track.times, score, config.window)
+    return score, peaks.smooth(track.times, score, config.window)
 
 
 def _arrow() -> Any:

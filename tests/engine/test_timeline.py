@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from bestshot_trt import timeline
 from bestshot_trt.config import PickConfig
+from bestshot_trt.peaks import find_peaks, smooth
 
 EPSILON = 1e-6
 SCORES = st.one_of(
@@ -40,31 +41,31 @@ def mean_by_definition(times, scores, window):
 @given(takes(), st.sampled_from([0.0, 0.5, 1 / 3, 2.0, 100.0]))
 def test_smoothing_is_the_mean_over_the_window_by_time(take, window):
     times, scores, _ = take
-    smoothed = timeline.smooth(times, scores, window)
+    smoothed = smooth(times, scores, window)
     np.testing.assert_allclose(smoothed, mean_by_definition(times, scores, window), atol=1e-9)
 
 
 @given(takes(low=1), st.floats(0, 10))
 def test_smoothing_stays_within_the_values(take, window):
     times, scores, _ = take
-    smoothed = timeline.smooth(times, scores, window)
+    smoothed = smooth(times, scores, window)
     assert scores.min() <= smoothed.min()
     assert smoothed.max() <= scores.max()
 
 
 @given(st.floats(-1e6, 1e6), st.integers(1, 50), st.floats(0, 10))
 def test_a_constant_score_stays_exactly_constant(value, count, window):
-    assert set(timeline.smooth(np.arange(count) / 3, np.full(count, value), window)) == {value}
+    assert set(smooth(np.arange(count) / 3, np.full(count, value), window)) == {value}
 
 
 def test_window_ends_on_the_grid_belong_to_the_window():
     for at in range(50, 90):
-        smoothed = timeline.smooth(np.arange(200) / 3, np.arange(200) == at, 2.0)
+        smoothed = smooth(np.arange(200) / 3, np.arange(200) == at, 2.0)
         assert np.flatnonzero(smoothed).tolist() == list(range(at - 6, at + 7))
 
 
 def test_missing_samples_are_absent_rather_than_zero():
-    assert timeline.smooth([0.0, 0.5, 9.0], [1.0, 3.0, 5.0], 2.0).tolist() == [2.0, 2.0, 5.0]
+    assert smooth([0.0, 0.5, 9.0], [1.0, 3.0, 5.0], 2.0).tolist() == [2.0, 2.0, 5.0]
 
 
 @given(st.lists(st.floats(0, 1, width=32), min_size=2, max_size=8), st.integers(3, 30))
@@ -72,7 +73,7 @@ def test_windows_with_the_same_values_form_an_exact_plateau(pattern, repeats):
     count = len(pattern) * repeats
     times = np.arange(count, dtype=np.float64)
     window = (len(pattern) * 2 - 1) / 2
-    smoothed = timeline.smooth(times, np.tile(pattern, repeats), window)
+    smoothed = smooth(times, np.tile(pattern, repeats), window)
     odd = 2 * math.floor(window) + 1
     inner = smoothed[odd : count - odd]
     periods = [tuple(sorted(np.tile(pattern, repeats)[i - odd // 2 : i + odd // 2 + 1])) for i in range(count)]
@@ -94,7 +95,7 @@ def test_windows_with_the_same_values_form_an_exact_plateau(pattern, repeats):
 )
 def test_series_that_do_not_fit_are_refused(times, values, window, message):
     with pytest.raises(ValueError, match=message):
-        timeline.smooth(times, values, window)
+        smooth(times, values, window)
 
 
 def peaks_by_definition(values):
@@ -111,7 +112,7 @@ def peaks_by_definition(values):
 
 @given(SCORES)
 def test_peaks_are_the_middles_of_runs_higher_than_both_sides(scores):
-    assert timeline.find_peaks(np.array(scores)).tolist() == peaks_by_definition(scores)
+    assert find_peaks(np.array(scores)).tolist() == peaks_by_definition(scores)
 
 
 @pytest.mark.parametrize(
@@ -129,7 +130,7 @@ def test_peaks_are_the_middles_of_runs_higher_than_both_sides(scores):
     ids=["empty", "single", "constant", "falling", "rising", "plateau", "both-ends", "shoulder"],
 )
 def test_peaks_of_simple_shapes(scores, peaks):
-    assert timeline.find_peaks(scores).tolist() == peaks
+    assert find_peaks(scores).tolist() == peaks
 
 
 CONFIGS = st.builds(
@@ -154,7 +155,7 @@ def test_every_selection_keeps_its_promises(take, config, seed):
     embedding = directions(len(times), seed).astype(np.float64)
     chosen = timeline.select(times, scores, embedding, duration, config)
 
-    peaks = timeline.find_peaks(scores)
+    peaks = find_peaks(scores)
     seen = [times[p.index] for p in chosen.picks] + [r.peak_s for r in chosen.rejections]
     assert sorted(seen) == times[peaks].tolist()
     assert 1 <= len(chosen.picks) <= config.top
@@ -368,7 +369,7 @@ def test_takes_that_do_not_fit_are_refused(times, embedding, duration, message):
 def test_a_take_shorter_than_the_window_is_decided_by_its_raw_score() -> None:
     times = np.arange(8) / 3
     score = np.array([1.29, 0.99, 0.76, -0.08, 0.09, 0.87, 1.14, 1.28])
-    smoothed = timeline.smooth(times, score, 2.0)
+    smoothed = smooth(times, score, 2.0)
     chosen = timeline.select(times, smoothed, np.eye(8, dtype=np.float32), 2.38, score=score)
     # Samples 1 to 6 all have the whole take in their window; of these, 6 has the best score.
     assert [pick.index for pick in chosen.picks] == [6]
@@ -377,7 +378,7 @@ def test_a_take_shorter_than_the_window_is_decided_by_its_raw_score() -> None:
 def test_raw_scores_do_not_move_peaks_of_windows_that_differ() -> None:
     times = np.arange(300) / 3
     score = np.random.default_rng(5).random(300)
-    smoothed = timeline.smooth(times, score, 2.0)
+    smoothed = smooth(times, score, 2.0)
     embedding = np.eye(300, dtype=np.float32)
     with_score = timeline.select(times, smoothed, embedding, 100.0, score=score)
     assert with_score == timeline.select(times, smoothed, embedding, 100.0)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from .. import scoring, timeline
+from .. import peaks, scoring, timeline
 from ..config import PickConfig, Weights
 from ._base import Embedded
 
@@ -93,7 +93,7 @@ def _picks(take: Footage, embedded: Embedded) -> set[int]:
     aesthetic = np.nan_to_num(_aesthetic(embedded), nan=0.0, posinf=0.0, neginf=0.0)
     config, same = PickConfig(), np.zeros(len(aesthetic))
     score = scoring.score(same, same, aesthetic, np.full(len(same), np.nan), weights=Weights(), mode=config.normalize)
-    smoothed = timeline.smooth(take.times, score, config.window)
+    smoothed = peaks.smooth(take.times, score, config.window)
     embedding = np.nan_to_num(embedded.embedding, nan=0.0, posinf=0.0, neginf=0.0)
     chosen = timeline.select(take.times, smoothed, embedding, take.duration, config, score=score)
     return {pick.index for pick in chosen.picks}

@@ -140,7 +140,8 @@ class _TorchClip:
         import importlib
 
         from ..embed.heads import load_head
-        from ..embed.models import HEAD, find_spec, open_folder
+        from ..embed.model_folder import HEAD, open_folder
+        from ..embed.models import find_spec
 
         card = open_folder(folder).card
         tag = None if card.pretrained == "random" else card.pretrained
