@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bestshot_trt.cards import survey
-from bestshot_trt.embed.models import open_folder
+from bestshot_trt.embed.model_folder import open_folder
 from bestshot_trt.embed.resolve import CLOSE_ENOUGH
 
 from . import inputs

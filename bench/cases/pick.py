@@ -18,7 +18,7 @@ import bestshot_trt as bt
 from bestshot_trt import prompts, provenance
 from bestshot_trt.backends import open_backend
 from bestshot_trt.config import AnalyzeConfig, Config, PickConfig
-from bestshot_trt.embed.models import open_folder
+from bestshot_trt.embed.model_folder import open_folder
 from bestshot_trt.progress import silent
 from bestshot_trt.speed.timing import wall_of
 from bestshot_trt.track import Track, TrackMeta, open_track, write_track
