@@ -39,9 +39,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def no_models(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """No test sees this user's models, and none asks the hub for one."""
+    """No test sees this user's models or speeds, and none asks the hub for a model."""
     os.environ["BESTSHOT_MODELS"] = str(tmp_path_factory.mktemp("no-models"))
     os.environ["BESTSHOT_ENGINES"] = str(tmp_path_factory.mktemp("no-engines"))
+    os.environ["BESTSHOT_SPEEDS"] = str(tmp_path_factory.mktemp("no-speeds") / "speeds.jsonl")
     os.environ["HF_HUB_OFFLINE"] = "1"
 
 

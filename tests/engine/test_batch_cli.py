@@ -82,7 +82,7 @@ def test_other_clips_are_cut_without_decoding_again(footage: Path, tmp_path: Pat
     (found,) = (out / "takes").iterdir()
     assert len(list((found / "clips").iterdir())) == 1
     looked = bestshot("batch", footage, "-o", out, "--model", "none", "-k", "1", "--quality", "30", "--dry-run")
-    stages = [line[:21].strip() for line in looked.stdout.splitlines()[:-1]]
+    stages = [line[:21].strip() for line in looked.stdout.splitlines()[:-3]]
     assert sorted(stages) == ["analyze, pick, export", "duplicate", "export", "no video", "would fail"]
     assert json.loads(bestshot("best", out, "--json").stdout)[0]["rank"] == 1
 

@@ -268,6 +268,33 @@ def test_takes_on_the_web_within_the_bound_of_disk(web: Web, clip: Any, tmp_path
     assert len(told(ran, "fetching")) == 2
     assert list((out / ".bestshot" / "work").iterdir()) == []
     listing = tmp_path / "list.txt"
-    listing.write_text(f"{web.url}/a.mp4\n")
-    looked = bestshot("batch", f"@{listing}", "-o", out, "--model", "none", "--dry-run")
-    assert looked.stdout.startswith(f"fetch if not done     {web.url}/a.mp4, ")
+    listing.write_text(f"{uris[0]}\n{web.url}/a.mp4\n{web.url}/gone.mp4\n")
+    looked = bestshot("batch", f"@{listing}", "-o", out, "--model", "none", "--dry-run").stdout.splitlines()
+    assert looked[0] == f"done                  {web.url}/a.mp4, 0:00:03"
+    # Another address may be other content, of which nothing is fetched to learn how long it is.
+    assert looked[1] == f"analyze, pick, export {web.url}/a.mp4, 0:00:03"
+    assert looked[2] == f"would fail            {web.url}/gone.mp4: no such file; check the name"
+    assert " MiB for fetched takes; " in looked[-1]
+
+
+@pytest.mark.parametrize("ranges", [True, False])
+def test_a_dry_run_reads_only_so_much_of_a_remote_take_that_it_knows_its_length(
+    web: Web, clip: Any, tmp_path: Path, ranges: bool
+) -> None:
+    web.ranges = ranges
+    content = clip("-c:v libx264 -preset ultrafast -g 25", seconds=3).read_bytes()
+    # A box that players skip makes a large file of it.
+    filler = 40 << 20
+    (tmp_path / "www" / "a.mp4").write_bytes(content + filler.to_bytes(4) + b"free" + bytes(filler - 8))
+    out = tmp_path / "out"
+    ask = ("batch", f"{web.url}/a.mp4", "-o", out, "--model", "none", "--dry-run", "--json")
+    looked = bestshot(*ask, BESTSHOT_SPEEDS=str(tmp_path / "none"))
+    (file,) = json.loads(looked.stdout)["files"]
+    assert not out.exists()
+    if not ranges:
+        # Taken for footage of 20 Mbit/s.
+        assert (file["duration_is_guessed"], file["duration_s"]) == (True, pytest.approx(filler / 2.5e6, rel=0.1))
+        return
+    assert (file["duration_is_guessed"], file["duration_s"]) == (False, pytest.approx(3))
+    asked = [(asked or "bytes=0-").removeprefix("bytes=").partition("-") for asked in web.gets("a.mp4")]
+    assert sum(int(last or filler) - int(first) for first, _, last in asked) < filler / 4

@@ -31,11 +31,14 @@ class Crew:
         staging: Path,
         *,
         devices: Sequence[str | None] = (None,),
+        place: str = "cpu",
         command: Sequence[str] = COMMAND,
         start: Callable[..., Line] = Worker,
     ) -> None:
         self._batch, self._logs, self._staging = batch, logs, staging
         self._devices, self._command, self._start = devices, command, start
+        self.place = place
+        """What they run on, as `rates.Measured` calls it."""
         self.count = batch.workers or 1
         """How many there may be."""
         self.workers: dict[int, Line] = {}

@@ -2,72 +2,210 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import shutil
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from ..clock import clock
 from ..config import BatchConfig, Config
-from ..decode import probe
-from ..errors import DecodeError, InputError, shown
-from ..source import fingerprint
-from . import plan
+from ..errors import InputError, shown
+from . import plan, rates, remote
 from .inputs import Footage
-from .remote import look_at
+from .lengths import lengths_of
+from .messages import Failed
+from .past import Past
+from .rates import Measured, Rates, Work
+from .worklist import ALL, without_path
 
-SPEED = 8.0
-"""Assumed before anything was measured here: seconds of footage a worker gets through in a second on a CPU."""
-_CLIP_BYTES_S = 1 << 20
-_SAMPLE_BYTES = 2200
-"""One row of the track with an embedding of 512 numbers."""
-
-
-def look_ahead(files: Sequence[Footage], root: Path, config: Config, batch: BatchConfig) -> Iterator[str]:
-    """Lines that say what would be done. Files are opened to learn how long they are; nothing is written."""
-    seen: dict[str, Path] = {}
-    footage = clips = 0.0
-    for item in files:
-        if item.uri is not None:
-            yield _remote(item)
-            continue
-        try:
-            content = fingerprint(item.path)
-            if content in seen:
-                yield f"duplicate             {shown(item.path)}: the same as {shown(seen[content])}"
-                continue
-            seen[content] = item.path
-            stages, seconds = _stages(item, content, root, config)
-        except (InputError, DecodeError) as error:
-            yield f"{'would fail' if item.asked else 'no video':21} {error}"
-            continue
-        yield f"{stages or 'done':21} {shown(item.path)}, {clock(seconds, 0)}"
-        footage += seconds if stages.startswith("analyze") else 0
-        clips += bool(stages)
-    spans = config.pick.clip_length[1] if config.pick.clip_length else config.pick.pre + config.pick.post
-    size = footage * config.analyze.fps * _SAMPLE_BYTES + clips * config.pick.top * spans * _CLIP_BYTES_S
-    time = clock(footage / SPEED / (batch.workers or 1), 0)
-    yield (
-        f"{len(files)} files, {clock(footage, 0)} to analyze; very roughly {time} at {SPEED:g} times real time "
-        f"with {batch.workers} workers, and {size / 2**30:.2f} GiB of disk"
-    )
+DONE, DUPLICATE, FAILS, NO_VIDEO, FAILED_BEFORE = "done", "duplicate", "would fail", "no video", "failed before"
 
 
-def _remote(item: Footage) -> str:
-    """A file that would be fetched; how long it is shows only then."""
+@dataclass
+class Prospect:
+    """One file, and what would become of it."""
+
+    item: Footage
+    what: str
+    """The steps that it needs, as ``pick, export``; or why it needs none."""
+    note: str = ""
+    seconds: float | None = None
+    """Its length."""
+    size: int | None = None
+    is_guessed: bool = False
+    """Whether its length was told from its size."""
+    work: Work = field(default_factory=Work)
+
+    def __str__(self) -> str:
+        length = "" if self.seconds is None else f", {'about ' if self.is_guessed else ''}{clock(self.seconds, 0)}"
+        return f"{self.what:21} {shown(self.item.source)}{length}{': ' if self.note else ''}{self.note}"
+
+    def plain(self) -> dict[str, Any]:
+        """As JSON has it."""
+        return {
+            "source": shown(self.item.source),
+            "what": self.what,
+            "duration_s": self.seconds,
+            "duration_is_guessed": self.is_guessed,
+            "note": self.note,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prospects:
+    """All files, and what they come to."""
+
+    files: Sequence[Prospect]
+    workers: int
+    seconds: float
+    bytes: float
+    free: int
+    """Bytes that the disk of the results has."""
+    work: Work
+    basis: str
+    """What the estimate goes by, in words."""
+    fetched: float
+    """Bytes that remote takes need until they are worked on, at most."""
+
+    def lines(self) -> list[str]:
+        """For people to read."""
+        return [*map(str, self.files), *self._sums()]
+
+    def _sums(self) -> list[str]:
+        counts = Counter(each.what for each in self.files)
+        told = ", ".join(f"{counts[what]} {_SHORT.get(what, what)}" for what in sorted(counts, key=_rank))
+        sums = [f"{len(self.files)} files: {told}"]
+        if self.work.takes:
+            workers = "1 worker" if self.workers == 1 else f"{self.workers} workers"
+            footage = f" for {clock(self.work.footage_s, 0)} of footage" if self.work.footage_s else ""
+            sums.append(f"about {clock(self.seconds, 0)} with {workers}{footage}, {self.basis}")
+            sums.append(f"about {_amount(self.bytes)} of disk for results{self._fetched()}; {_amount(self.free)} free")
+        return sums
+
+    def _fetched(self) -> str:
+        return f", and up to {_amount(self.fetched)} for fetched takes" if self.fetched else ""
+
+    def plain(self) -> dict[str, Any]:
+        """As JSON has it."""
+        return {
+            "files": [each.plain() for each in self.files],
+            "estimate": {
+                "workers": self.workers,
+                "seconds": round(self.seconds, 1),
+                "footage_s": round(self.work.footage_s, 1),
+                "bytes": round(self.bytes),
+                "fetched_bytes": round(self.fetched),
+                "free_bytes": self.free,
+                "basis": self.basis,
+            },
+        }
+
+
+_SHORT = {ALL: "to analyze, pick and cut", "pick, export": "to pick and cut", "export": "to cut"}
+
+
+def _rank(what: str) -> int:
+    order = [*_SHORT, DONE, DUPLICATE, NO_VIDEO, FAILED_BEFORE, FAILS]
+    return order.index(what)
+
+
+def _amount(size: float) -> str:
+    return f"{size / 2**30:.1f} GiB" if size >= 2**30 else f"{size / 2**20:.1f} MiB"
+
+
+def look_ahead(
+    files: Sequence[Footage], root: Path, config: Config, batch: BatchConfig, place: str = "cpu"
+) -> Prospects:
+    """What ``batch`` would do with ``files``. They are opened to learn how long they are; nothing is written."""
+    past = Past(plan.Layout(root).journal)
     try:
-        size = look_at(str(item.uri)).size
-    except InputError as error:
-        return f"{'would fail':21} {error}"
-    told = "of unknown size" if size is None else f"{size / 2**20:.1f} MiB"
-    return f"{'fetch if not done':21} {shown(item.source)}, {told}"
+        return _Survey(past, root, config, batch, place).of(files)
+    finally:
+        past.close()
 
 
-def _stages(item: Footage, content: str, root: Path, config: Config) -> tuple[str, float]:
-    """What is left to do of one take, and its length in seconds by its own claim."""
-    layout = plan.Layout(root)
-    name = plan.name_of(item.path, content)
-    # A copy of it may have been first last time, and have given it its name.
-    found = sorted((root / plan.TAKES).glob(f"*-{name.rpartition('-')[2]}"))
-    receipt = plan.receipt_of(found[0] if found else layout.target(name))
-    # Which model the settings come to is found out when a batch begins; here it is taken for the one of last time.
-    stages = plan.stages_left(receipt, content, plan.keys_of(config, receipt.get("model", "")))
-    return stages, probe(item.path).duration_claim or 0.0
+class _Survey:
+    def __init__(self, past: Past, root: Path, config: Config, batch: BatchConfig, place: str) -> None:
+        self._past, self._layout, self._config, self._batch = past, plan.Layout(root), config, batch
+        here = rates.circumstances_of(config, place)
+        measured = rates.loaded(past.costs())
+        self._rates = Rates(here, config, measured, rates.of_this_machine())
+        self._model = _last_model(measured, here.analyze)
+        self._seen: dict[str, Path | str] = {}
+
+    def of(self, files: Sequence[Footage]) -> Prospects:
+        prospects = [self._prospect(item) for item in files]
+        self._learn_lengths([each for each in prospects if each.what == ALL])
+        work = sum((each.work for each in prospects), Work())
+        workers = self._batch.workers or 1
+        fetched = sum(each.size or 0 for each in prospects if each.work.takes and each.item.uri is not None)
+        return Prospects(
+            files=prospects,
+            workers=workers,
+            seconds=self._rates.seconds(work, workers),
+            bytes=self._rates.bytes(work),
+            free=shutil.disk_usage(_existing(self._layout.root)).free,
+            work=work,
+            basis=self._rates.analysis_basis if work.pixels else self._rates.finish_basis,
+            fetched=min(fetched, self._batch.stage_space * 2**30),
+        )
+
+    def _prospect(self, item: Footage) -> Prospect:
+        try:
+            content, size = self._content(item)
+        except (InputError, OSError) as error:
+            return Prospect(item, FAILS, without_path(item.source, str(error)))
+        if content is not None and content in self._seen:
+            return Prospect(item, DUPLICATE, f"the same as {shown(self._seen[content])}")
+        if content is None:
+            return Prospect(item, ALL, size=size)
+        self._seen[content] = item.source
+        return self._of_content(item, content, size)
+
+    def _content(self, item: Footage) -> tuple[str | None, int | None]:
+        """Fingerprint and size; of a remote file only the fingerprint that a batch has noted."""
+        if item.uri is None:
+            return plan.content_of(item.path, self._past), item.path.stat().st_size
+        look = remote.look_at(item.uri)
+        if look.size is None or look.revision is None:
+            return None, look.size
+        return self._past.content_of(str(item.source), look.size, look.revision), look.size
+
+    def _of_content(self, item: Footage, content: str, size: int | None) -> Prospect:
+        row = self._past.row(content)
+        name = plan.name_of(item.path, content) if row is None else row.name
+        receipt = plan.receipt_of(self._layout.target(name))
+        # Which model the settings come to is found out when a batch begins; here it is taken for the one of last time.
+        keys = plan.keys_of(self._config, receipt.get("model", self._model))
+        stages = plan.stages_left(receipt, content, keys)
+        if row is not None and stages and row.state in ("failed", "skipped") and row.keys == keys:
+            is_over = not self._batch.retry_failed
+            what = NO_VIDEO if row.state == "skipped" and not item.asked else FAILED_BEFORE
+            if is_over:
+                return Prospect(item, what, without_path(item.source, row.reason or ""))
+        seconds = row.footage_s if row is not None and stages != ALL else None
+        work = Work(takes=1) if stages not in ("", ALL) else Work()
+        return Prospect(item, stages or DONE, seconds=seconds, size=size, work=work)
+
+    def _learn_lengths(self, prospects: Sequence[Prospect]) -> None:
+        for each, answer in zip(prospects, lengths_of([p.item for p in prospects], self._batch.stall), strict=True):
+            if isinstance(answer, Failed):
+                each.what = FAILS if each.item.asked or answer.kind != "InputError" else NO_VIDEO
+                reason = answer.reason.replace(shown(each.item.path), shown(each.item.source))
+                each.note = without_path(each.item.source, reason)
+            elif answer.seconds:
+                each.seconds = answer.seconds
+                each.work = Work(takes=1, new=1, footage_s=answer.seconds, pixels=answer.seconds * answer.pixels_s)
+            else:
+                each.work, each.is_guessed = self._rates.guess(each.size or 0), True
+                each.seconds = each.work.footage_s
+
+
+def _last_model(measured: Sequence[Measured], key: str) -> str:
+    return next((each.model for each in reversed(measured) if each.analyze == key), "")
+
+
+def _existing(folder: Path) -> Path:
+    return next(each for each in (folder.absolute(), *folder.absolute().parents) if each.exists())

@@ -24,10 +24,11 @@ SILENT_S = 60.0
 BEAT_S = 5.0
 _WAIT_S = 30.0
 _FULL_AGAIN_S = 1.0
+_COSTS = 500
 
 Result = TypeVar("Result")
 
-_TABLES = """
+TABLES = """
 CREATE TABLE IF NOT EXISTS owners (owner TEXT PRIMARY KEY, host TEXT, pid INTEGER, born TEXT, beat REAL);
 CREATE TABLE IF NOT EXISTS files (path TEXT PRIMARY KEY, size INTEGER, mtime_ns INTEGER, content TEXT);
 CREATE TABLE IF NOT EXISTS takes (
@@ -35,6 +36,7 @@ CREATE TABLE IF NOT EXISTS takes (
     analyze_key TEXT, pick_key TEXT, export_key TEXT, footage_s REAL, seconds REAL);
 CREATE TABLE IF NOT EXISTS history (
     id INTEGER PRIMARY KEY, at REAL, owner TEXT, content TEXT, path TEXT, event TEXT, detail TEXT);
+CREATE TABLE IF NOT EXISTS costs (id INTEGER PRIMARY KEY, measured TEXT);
 """
 
 
@@ -81,7 +83,7 @@ class Journal:
             self._db = sqlite3.connect(path, timeout=_WAIT_S, isolation_level=None)
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=FULL")
-            self._db.executescript(_TABLES)
+            self._db.executescript(TABLES)
             self._db.execute(
                 "INSERT INTO owners VALUES (?, ?, ?, ?, ?)",
                 (self.owner, socket.gethostname(), os.getpid(), _born(os.getpid()), time.time()),
@@ -223,6 +225,18 @@ class Journal:
             "INSERT INTO history (at, owner, content, path, event, detail) VALUES (?, ?, ?, ?, ?, ?)",
             (time.time(), self.owner, content, _text(path), event, detail),
         )
+
+    def note_cost(self, measured: str) -> None:
+        """Remember what a take cost, in one line."""
+        self._change(lambda: self._db.execute("INSERT INTO costs (measured) VALUES (?)", (measured,)))
+
+    def costs(self) -> list[str]:
+        """The latest such lines, in order; none in the journal of an older version."""
+        latest = "SELECT measured FROM costs ORDER BY id DESC LIMIT ?"
+        try:
+            return [line for (line,) in self._db.execute(latest, (_COSTS,))][::-1]
+        except sqlite3.OperationalError:
+            return []
 
     def history(self) -> list[tuple[str, str, str]]:
         """(path, event, detail) of everything that happened, in order."""

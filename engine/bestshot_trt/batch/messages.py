@@ -47,6 +47,8 @@ class LengthTask:
     """Ask how long a take claims to be."""
 
     path: Path
+    uri: str | None = None
+    """Where it is to be looked at, when it has not been fetched."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +67,9 @@ class Length:
     """The answer to `LengthTask`."""
 
     seconds: float
-    """0 where the take does not say, or has a decoder that cannot begin amid it."""
+    """0 where the take does not say, or its store sends only whole files."""
+    pixels_s: float = 0.0
+    """Pictures a second times their pixels."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,11 +92,28 @@ class Moved:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Cost:
+    """What all the work on a take came to."""
+
+    footage_s: float
+    pixels: float
+    """Of all its pictures."""
+    analyze_s: float | None
+    """Seconds that its analysis took; None where it was not done in one go."""
+    finish_s: float
+    """Seconds that all the rest took."""
+    track_bytes: int
+    other_bytes: int
+    """Of results beside the track."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Done:
     """The results are in place."""
 
     footage_s: float
     notes: tuple[str, ...]
+    cost: Cost | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

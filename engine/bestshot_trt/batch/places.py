@@ -29,11 +29,17 @@ def workers(address: str | None, config: Config, batch: BatchConfig) -> Iterator
 
     with Cluster(address, batch, config) as cluster:
         count = batch.workers or min(_MOST, cluster.slots)
-        yield dataclasses.replace(batch, workers=count), {"devices": [cluster.device], "start": cluster.worker}
+        place = f"ray {_kind(cluster.device)}"
+        where = {"devices": [cluster.device], "place": place, "start": cluster.worker}
+        yield dataclasses.replace(batch, workers=count), where
 
 
 def here(config: Config, batch: BatchConfig) -> tuple[BatchConfig, dict[str, Any]]:
     """The same for this machine."""
     devices = devices_of(config)
     count = batch.workers or default_workers(devices)
-    return dataclasses.replace(batch, workers=count), {"devices": devices}
+    return dataclasses.replace(batch, workers=count), {"devices": devices, "place": _kind(devices[0])}
+
+
+def _kind(device: str | None) -> str:
+    return "cpu" if device is None else "gpu"

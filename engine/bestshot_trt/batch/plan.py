@@ -77,11 +77,22 @@ class Job:
 
 def keys_of(config: Config, model: str) -> Keys:
     """The keys of results by ``config`` with the model that its name came to."""
-    analyze = {**provenance.plain(config.analyze), "model": model}
-    # Where it ran does not make it another analysis.
-    analyze.pop("backend")
+    analyze = {**_analysis(config), "model": model}
     pick = {"analyze": analyze, "pick": provenance.plain(config.pick)}
     return Keys(_hash(analyze), _hash(pick), _hash({**pick, "export": provenance.plain(config.export)}))
+
+
+def settings_of(config: Config) -> dict[str, str]:
+    """Keys of the settings alone, whatever model their name comes to: ``analyze``, and ``finish`` for the rest."""
+    rest = [provenance.plain(config.pick), provenance.plain(config.export)]
+    return {"analyze": _hash(_analysis(config)), "finish": _hash(rest)}
+
+
+def _analysis(config: Config) -> dict[str, Any]:
+    analyze = provenance.plain(config.analyze)
+    # Where it ran does not make it another analysis.
+    analyze.pop("backend")
+    return analyze
 
 
 def _hash(value: Any) -> str:

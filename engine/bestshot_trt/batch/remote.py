@@ -5,14 +5,15 @@ Credentials and endpoints are found as each store's own library finds them: envi
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import IO, Any, TypeVar
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from ..errors import InputError, shown
@@ -23,6 +24,7 @@ _URI = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+://")
 _WEB = ("http", "https")
 _SIGNED = re.compile(r"[?&](X-Amz-Signature|X-Goog-Signature|Signature|sig)=", re.IGNORECASE)
 _CHUNK = 8 << 20
+_PIECE = 1 << 20
 _ATTEMPTS = 5
 _FIRST_WAIT_S = 0.5
 _SILENT_S = 60.0
@@ -146,6 +148,37 @@ def content_of(uri: str, pause: Pause = time.sleep) -> str | None:
                 raise
 
     return _attempted(uri, read, pause)
+
+
+@contextlib.contextmanager
+def opened(uri: str, pause: Pause = time.sleep) -> Iterator[IO[bytes] | None]:
+    """The file, to be read here and there; None where the store sends only whole files.
+
+    Raises:
+        InputError: it is not there or not to be had.
+    """
+
+    def begin() -> Any:
+        store, path = _store(uri)
+        file = store.open(path, "rb", block_size=_PIECE, cache_type="blockcache")
+        if not file.size:
+            return None
+        try:
+            file.seek(file.size - 1)
+            file.read(1)
+        except ValueError as error:
+            if _NO_RANGES in str(error):
+                return None
+            raise
+        file.seek(0)
+        return file
+
+    file = _attempted(uri, begin, pause)
+    try:
+        yield file
+    finally:
+        if file is not None:
+            file.close()
 
 
 def fetch(uri: str, look: Look, target: Path, pause: Pause = time.sleep, most: int | None = None) -> None:

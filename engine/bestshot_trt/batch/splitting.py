@@ -15,6 +15,9 @@ SHORTEST_S = 60.0
 ALIGNED = 64
 """Stretches begin at multiples of so many samples, as batches of every embedder do: its numbers stay the same."""
 
+PART = "analyze a part"
+"""What is said to be done with a take when a worker gets a stretch of it."""
+
 
 @dataclass(frozen=True, eq=False)
 class Stretch:

@@ -13,14 +13,15 @@ from typing import Any
 from ..config import BatchConfig, Config
 from ..errors import shown
 from ..files import check_folder
-from . import plan
+from . import plan, rates
 from .crew import TICK_S, Crew
 from .inputs import Footage
 from .journal import BEAT_S, Journal
-from .messages import Answer, Done, Failed, Length, LengthTask, Moved, RangeTask, TakeTask
+from .messages import Answer, Cost, Done, Failed, Length, LengthTask, Moved, RangeTask, TakeTask
+from .outlook import Outlook
 from .process import Line
 from .room import Room
-from .splitting import Splitter, Stretch
+from .splitting import PART, Splitter, Stretch
 from .worklist import Tally, Tell, Worklist
 
 _BATCH_WIDE = ("ConfigError", "ModelUnavailable", "BackendUnavailable", "EngineMismatch")
@@ -38,13 +39,23 @@ class Supervisor:
     ) -> None:
         check_folder(root)
         self.layout = plan.Layout(root)
-        self._footage, self._config, self._batch, self._tell = footage, config, batch, tell
+        self._footage, self._config, self._batch, self._hear_of = footage, config, batch, tell
         self._room = Room(root, self.layout.state, tell)
         self.journal = Journal(self.layout.journal, self._room.say_full)
         self.tally = Tally(len(footage))
         self._crew = Crew(batch, self.layout.state / "log", self.layout.staging(self.journal.owner), **where)
         self._splitter = Splitter(self._crew.count // max(1, len(footage)), config.analyze.fps)
+        here = rates.circumstances_of(config, self._crew.place)
+        self._outlook = Outlook(footage, config, here, rates.loaded(self.journal.costs()))
         self._beat_at = 0.0
+
+    def _tell(self, event: str, **fields: Any) -> None:
+        self._outlook.hear(event, fields)
+        self._hear_of(event, **fields)
+
+    def seconds_left(self) -> float:
+        """About how long it will take until every file is settled."""
+        return self._outlook.seconds_left(list(self._crew.workers.values()), self._crew.count)
 
     @property
     def workers(self) -> dict[int, Line]:
@@ -70,6 +81,7 @@ class Supervisor:
         finally:
             self._crew.end()
             self.journal.close()
+            rates.remember(self._outlook.measured)
         return self.tally
 
     def _clear(self) -> None:
@@ -133,7 +145,7 @@ class Supervisor:
         parts = self.layout.parts(job.content, job.keys.analyze)
         worker.use(self._crew.cores(worker.number))
         worker.give(RangeTask(path=path, config=self._config, parts=parts, within=stretch.within), stretch)
-        self._tell("given", path=job.footage.source, worker=worker.number, stages="analyze a part")
+        self._tell("given", path=job.footage.source, worker=worker.number, stages=PART)
 
     def _give(self, worker: Line, job: plan.Job) -> None:
         config = self._config
@@ -193,12 +205,25 @@ class Supervisor:
             stages=job.stages,
             path=str(job.footage.source),
         )
+        if answer.cost is not None:
+            self._remember(job, answer.cost)
         self._list.settled(job)
         self.tally.done += 1
         self.tally.footage_s += answer.footage_s
         self._tell("done", path=job.footage.source, footage_s=answer.footage_s, seconds=seconds, notes=answer.notes)
         worker.finished += 1
         self._crew.drop_if_used_up(worker)
+
+    def _remember(self, job: plan.Job, cost: Cost) -> None:
+        measured = rates.Measured(
+            **vars(self._outlook.here),
+            model=self._model_name,
+            workers=len(self._crew.busy) + 1,
+            size=job.footage.path.stat().st_size if job.footage.path.exists() else 0,
+            cost=cost,
+        )
+        self.journal.note_cost(rates.dumped(measured))
+        self._outlook.learn(measured)
 
     def _failed(self, worker: Line, job: plan.Job, answer: Failed) -> None:
         path, reason = job.footage.source, answer.reason.replace(shown(job.footage.path), shown(job.footage.source))

@@ -8,6 +8,7 @@ import dataclasses
 import os
 import shutil
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -16,14 +17,17 @@ from .. import pipeline, prompts, results
 from ..decode import probe
 from ..errors import ExportError, InputError, shown
 from ..files import write_text
+from ..frames import VideoInfo
 from ..moments import MomentsDocument
 from ..progress import Progress
 from ..track import Track, read_track, write_track
-from . import segments
-from .messages import RECEIPT, Done, TakeTask
+from . import remote, segments
+from .messages import RECEIPT, Cost, Done, Length, LengthTask, TakeTask
 
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
+_FRAME_RATE = 25
+"""Taken for pictures a second where a take does not say."""
 
 
 def deliver(task: TakeTask, progress: Progress) -> Done:
@@ -32,7 +36,9 @@ def deliver(task: TakeTask, progress: Progress) -> Done:
     Raises:
         InputError: the take is not the file it was. As `pipeline.run` otherwise.
     """
+    began, in_one_go = time.monotonic(), not any(map(_is_there, (task.track, task.known, task.parts)))
     track = _analysed(task, progress)
+    analysed = time.monotonic()
     if track.meta.source.fingerprint != task.content:
         raise InputError(f"{shown(task.path)}: changed while it was worked on; run the batch again")
     if task.origin is not None:
@@ -41,15 +47,54 @@ def deliver(task: TakeTask, progress: Progress) -> Done:
     _folder(task.staging)
     scored = pipeline.rescore(prompts.apply(_unprompted(track), task.config.pick, progress), task.config)
     write_track(scored, task.staging / results.TRACK)
-    document = pipeline.deliver(scored, probe(task.path), task.staging, task.config, progress, home=task.target)
+    info = probe(task.path)
+    document = pipeline.deliver(scored, info, task.staging, task.config, progress, home=task.target)
     if task.origin is not None and task.config.export.cut_lists:
         _point_home(document, task)
     write_text(task.staging / RECEIPT, task.receipt)
+    track_bytes, other_bytes = _sizes(task.staging)
     _put_in_place(task.staging, task.target)
     with contextlib.suppress(OSError):
         task.track.unlink()
     notes = (*document.decode.notes, *(f"{lost.start:.1f} to {lost.end:.1f} s lost" for lost in document.decode.lost))
-    return Done(footage_s=document.source.duration_s, notes=notes)
+    footage = document.source.duration_s
+    cost = Cost(
+        footage_s=footage,
+        pixels=footage * _pixels_s(info),
+        analyze_s=analysed - began if in_one_go else None,
+        finish_s=time.monotonic() - analysed,
+        track_bytes=track_bytes,
+        other_bytes=other_bytes,
+    )
+    return Done(footage_s=footage, notes=notes, cost=cost)
+
+
+def length(task: LengthTask) -> Length:
+    """How long a take claims to be, and how large its pictures are.
+
+    Raises:
+        InputError, DecodeError: as `decode.probe`.
+    """
+    with remote.opened(task.uri) if task.uri is not None else contextlib.nullcontext() as source:
+        if task.uri is not None and source is None:
+            return Length(seconds=0.0)
+        info = probe(task.path, source)
+    return Length(seconds=info.duration_claim or 0.0, pixels_s=_pixels_s(info))
+
+
+def _pixels_s(info: VideoInfo) -> float:
+    return info.width * info.height * float(info.frame_rate or _FRAME_RATE)
+
+
+def _is_there(path: Path | None) -> bool:
+    return path is not None and path.exists()
+
+
+def _sizes(folder: Path) -> tuple[int, int]:
+    """Bytes of the track and of all else in ``folder``."""
+    every = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    track = (folder / results.TRACK).stat().st_size
+    return track, every - track
 
 
 def _folder(path: Path) -> None:

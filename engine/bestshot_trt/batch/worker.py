@@ -78,9 +78,9 @@ def answer(task: Any, progress: Progress) -> Ready | Length | Done | Failed:
 
             return analyse(task, progress)
         if isinstance(task, LengthTask):
-            from ..decode import probe
+            from .take import length
 
-            return Length(seconds=probe(task.path).duration_claim or 0.0)
+            return length(task)
         raise TypeError(f"no such task: {type(task).__name__}")
     except MemoryError:
         return Failed(kind="MemoryError", reason="it ran out of memory")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..config import BatchConfig, PickConfig
+from ..errors import ConfigError
 from . import options as o
 from .exits import put, reported, say
 from .given import Given, takes
@@ -62,6 +63,9 @@ BATCH = (
     | {"ray": _RAY}
     | o.group(BatchConfig, _PANEL)
 )
+DryRunJson = Annotated[
+    bool, typer.Option("--json", help="Print what --dry-run says as JSON.", rich_help_panel=o.OUTPUT)
+]
 LogJson = Annotated[
     bool, typer.Option("--log-json", help="Say what happens as JSON, a line each, on stderr.", rich_help_panel=o.OUTPUT)
 ]
@@ -84,6 +88,7 @@ def batch(
     output: BatchFolder,
     *,
     given: Given,
+    json: DryRunJson = False,
     log_json: LogJson = False,
     metrics: MetricsTo = None,
     quiet: o.Quiet = False,
@@ -106,8 +111,10 @@ def batch(
 
         results.check_look(settings.export)
         files = inputs.expand(footage, without=output, stdin=sys.stdin)
+        if json and not dry_run:
+            raise ConfigError("--json goes with --dry-run; --log-json says what happens in a batch")
         if dry_run:
-            _dry_run(files, output, settings, places.here(settings, chosen)[0])
+            _dry_run(files, output, settings, chosen, json)
             return
         from ..cards.load import Loads
         from .batchview import open_view
@@ -155,10 +162,16 @@ def _sentence(tally: Tally) -> str:
     return f"{tally.files} files: " + ", ".join(filter(None, parts))
 
 
-def _dry_run(files: list[Any], output: Path, settings: Any, chosen: BatchConfig) -> None:
+def _dry_run(files: list[Any], output: Path, settings: Any, chosen: BatchConfig, json: bool) -> None:
     from ..batch.dry_run import look_ahead
+    from ..batch.places import here
 
-    put("".join(f"{line}\n" for line in look_ahead(files, output, settings, chosen)))
+    work, where = here(settings, chosen)
+    prospects = look_ahead(files, output, settings, work, where["place"])
+    if json:
+        put(jsonlib.dumps(prospects.plain(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    else:
+        put("".join(f"{line}\n" for line in prospects.lines()))
 
 
 def best(

@@ -98,14 +98,13 @@ class View(AbstractContextManager["View"]):
         assert self._boss is not None
         tally = self._boss.tally
         elapsed = max(time.monotonic() - tally.started, 1e-3)
-        worked = tally.done + len(tally.failures)
-        left = elapsed / worked * (tally.files - tally.settled) if worked else None
+        left = self._boss.seconds_left()
         parts = [
             f"{tally.settled} of {tally.files} files",
             f"{len(tally.failures)} failed" if tally.failures else "",
             f"{tally.footage_s / elapsed:.1f} hours of footage per hour",
             f"{clock(elapsed, 0)} elapsed",
-            "" if left is None else f"about {clock(left, 0)} left",
+            f"about {clock(left, 0)} left" if left else "",
         ]
         return ", ".join(filter(None, parts))
 

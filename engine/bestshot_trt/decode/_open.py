@@ -36,29 +36,32 @@ def check_path(path: Path) -> None:
         raise InputError(f"{shown(path)}: may not be read; change its permissions")
 
 
-def open_container(path: Path) -> InputContainer:
-    """Open ``path`` for demuxing.
+def open_container(path: Path, source: IO[bytes] | None = None) -> InputContainer:
+    """Open ``path`` for demuxing; or ``source``, which holds what would be there.
 
     Raises:
         InputError: it is not a file of video, or damaged beyond reading.
     """
     import av
 
-    check_path(path)
-    absolute = str(path.absolute())
     try:
-        absolute.encode()
-        source: str | IO[bytes] = f"file:{absolute}"
-    except UnicodeEncodeError:
-        # libav takes UTF-8 names only; such a file is read through Python instead.
-        source = path.open("rb")
-    try:
-        return av.open(source, mode="r", options=_OPTIONS, metadata_errors="replace")
+        return av.open(source or _named(path), mode="r", options=_OPTIONS, metadata_errors="replace")
     except (av.FFmpegError, ValueError) as error:
         raise InputError(
             f"{shown(path)}: not a video that can be read ({_reason(error)}); "
             "check that it plays, or copy it again from the camera"
         ) from error
+
+
+def _named(path: Path) -> str | IO[bytes]:
+    check_path(path)
+    absolute = str(path.absolute())
+    try:
+        absolute.encode()
+    except UnicodeEncodeError:
+        # libav takes UTF-8 names only; such a file is read through Python instead.
+        return path.open("rb")
+    return f"file:{absolute}"
 
 
 def _reason(error: Exception) -> str:
