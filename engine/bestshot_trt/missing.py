@@ -8,12 +8,10 @@ import sys
 from pathlib import Path
 
 from .cards import Survey, survey
+from .packages import PACKAGES, cuda_for, gpu_extra
 
-PIP = 'pip install "bestshot-trt[gpu]"'
 NO_GPU = "no NVIDIA GPU is here"
 """How the reason begins on machines that have none, of which nothing needs to be said."""
-_PACKAGES = {"CuPy": "cupy", "DALI": "nvidia.dali"}
-_CUDA_13 = (13, 0)
 _TRACES = ("dev/nvidia*", "dev/nvhost*", "dev/dxg", "proc/driver/nvidia")
 """Of the driver on Linux: its devices, those of Jetson and of WSL, its folder."""
 _ELSEWHERE = ("CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES")
@@ -23,8 +21,8 @@ _ELSEWHERE = ("CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES")
 def missing_for_gpu() -> str | None:
     """All that is missing in one line, or None where everything is there. Takes as long as asking the driver does."""
     seen = survey() if _has_driver() else Survey()
-    packages = [name for name, module in _PACKAGES.items() if not _is_installed(module)]
-    pip = f"{' and '.join(packages)} {'is' if len(packages) == 1 else 'are'} not installed: {_pip(seen)}"
+    packages = sorted(package.name for package in PACKAGES if package.module and not _is_installed(package.module))
+    pip = f"{' and '.join(packages)} {'is' if len(packages) == 1 else 'are'} not installed: {gpu_extra(cuda_for(seen))}"
     parts = [*_of_the_driver(seen), *([pip] if packages else [])]
     return "; ".join(parts) or None
 
@@ -34,10 +32,6 @@ def _has_driver() -> bool:
     if sys.platform != "linux":
         return True
     return any(True for trace in _TRACES for _ in Path("/").glob(trace)) or any(map(os.environ.get, _ELSEWHERE))
-
-
-def _pip(seen: Survey) -> str:
-    return PIP.replace("gpu", "gpu-cuda13") if seen.cuda and seen.cuda >= _CUDA_13 else PIP
 
 
 def _of_the_driver(seen: Survey) -> list[str]:

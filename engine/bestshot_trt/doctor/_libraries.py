@@ -1,4 +1,4 @@
-"""The Python packages a GPU run stands on: which are here, whether they fit the driver, and the pip line if not.
+"""Which of the packages that a GPU run stands on are here, whether they fit the driver, and the pip line if not.
 
 Packages are read from their metadata, never imported: an import of one of them may take seconds, or a CUDA context.
 """
@@ -7,54 +7,15 @@ from __future__ import annotations
 
 import ctypes
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from importlib import metadata
 
 from ..cards import Card, Survey
+from ..packages import OLDEST_DRIVER, PACKAGES, Package, cuda_for, gpu_extra, obstacle_to, tensorrt_extra
 from ._check import Check
-
-OLDEST_DRIVER = {12: 535, 13: 580}
-"""Branch of the driver that a CUDA version's wheels need (NVIDIA's CUDA compatibility guide)."""
-OLDEST_CAPABILITY = {12: (5, 0), 13: (7, 5)}
-"""Compute capability that a CUDA version's wheels begin at."""
-INDEX = "--extra-index-url https://pypi.nvidia.com"
-"""Where TensorRT's libraries are: not all of them are on PyPI."""
 
 _ORT_CUDA_13 = (1, 27)
 """onnxruntime-gpu is built for CUDA 13 since this version."""
-
-
-@dataclass(frozen=True)
-class Package:
-    """A library in its builds for several versions of CUDA."""
-
-    name: str
-    builds: dict[str, int]
-    """Distribution, and the CUDA version it is built for."""
-    pip: Callable[[int], str]
-    """CUDA version to the line that installs it."""
-    plain: str = ""
-    """Distribution under which it comes with a toolkit, a container or Conda, for some version of CUDA."""
-
-
-def _gpu_extra(cuda: int) -> str:
-    return f'pip install "bestshot-trt[{"gpu" if cuda == 12 else "gpu-cuda13"}]"'
-
-
-def _tensorrt_extra(cuda: int) -> str:
-    return f'pip install "bestshot-trt[{"tensorrt" if cuda == 12 else "tensorrt-cuda13"}]" {INDEX}'
-
-
-PACKAGES = (
-    Package("DALI", {"nvidia-dali-cuda120": 12, "nvidia-dali-cuda130": 13}, _gpu_extra),
-    Package("CuPy", {"cupy-cuda12x": 12, "cupy-cuda13x": 13}, _gpu_extra, "cupy"),
-    Package("NVRTC", {"nvidia-cuda-nvrtc-cu12": 12, "nvidia-cuda-nvrtc": 13}, _gpu_extra),
-    Package("TensorRT", {"tensorrt-cu12": 12, "tensorrt-cu13": 13}, _tensorrt_extra, "tensorrt"),
-    Package(
-        "TensorRT-RTX", {"tensorrt-rtx-cu12": 12, "tensorrt-rtx-cu13": 13}, lambda _: 'pip install "bestshot-trt[rtx]"'
-    ),
-)
 
 
 def library_checks(found: Survey) -> Iterator[Check]:
@@ -63,12 +24,6 @@ def library_checks(found: Survey) -> Iterator[Check]:
         yield _package(package, found)
     yield _nvml(found)
     yield _onnx_runtime(found)
-
-
-def cuda_for(found: Survey) -> int:
-    """The CUDA version whose wheels suit this machine: the newest that driver and cards take."""
-    majors = [major for major in OLDEST_CAPABILITY if _obstacle(major, found) is None]
-    return max(majors, default=12) if found.cuda else 12
 
 
 def _package(package: Package, found: Survey) -> Check:
@@ -81,10 +36,10 @@ def _package(package: Package, found: Survey) -> Check:
         spare = [name for name in here if package.builds[name] != cuda_for(found)]
         return Check(package.name, False, f"{value}: two builds of one module", f"pip uninstall {spare[0]}, then {pip}")
     (major,) = (package.builds[name] for name in here)
-    if obstacle := _obstacle(major, found):
+    if obstacle := obstacle_to(major, found):
         return Check(package.name, False, f"{value}: {obstacle}", _remedy(major, here, pip, found))
     if useless := _useless(package.name, found.usable):
-        return Check(package.name, False, f"{value}: {useless}", _tensorrt_extra(cuda_for(found)))
+        return Check(package.name, False, f"{value}: {useless}", tensorrt_extra(cuda_for(found)))
     return Check(package.name, True, value)
 
 
@@ -116,19 +71,6 @@ def _system_nvrtc() -> str | None:
     return None
 
 
-def _obstacle(major: int, found: Survey) -> str | None:
-    """Why wheels for CUDA ``major`` do not run on this driver or these cards; None when nothing is against it."""
-    if found.cuda and found.cuda[0] < major:
-        driver = f"driver {found.driver}" if found.driver else "this driver"
-        return f"is built for CUDA {major}, and {driver} gives CUDA {found.cuda[0]}.{found.cuda[1]}"
-    known = [card for card in found.usable if card.capability is not None]
-    old = [card for card in known if (card.capability or (0, 0)) < OLDEST_CAPABILITY[major]]
-    if old and len(old) == len(known):
-        capability = old[0].capability or (0, 0)
-        return f"is built for CUDA {major}, which no longer knows {old[0].name} (sm_{capability[0]}{capability[1]})"
-    return None
-
-
 def _remedy(major: int, here: dict[str, str], pip: str, found: Survey) -> str:
     other = f"pip uninstall {' '.join(here)}, then {pip}"
     if found.cuda and found.cuda[0] < min(OLDEST_DRIVER):
@@ -148,7 +90,7 @@ def _useless(name: str, cards: tuple[Card, ...]) -> str | None:
 
 def _nvml(found: Survey) -> Check:
     version = _version("nvidia-ml-py")
-    hint = _gpu_extra(cuda_for(found)) if found.usable else "not needed: there is no GPU to use"
+    hint = gpu_extra(cuda_for(found)) if found.usable else "not needed: there is no GPU to use"
     return Check(
         "NVML", bool(version), f"nvidia-ml-py {version}" if version else "not installed", "" if version else hint
     )
@@ -162,7 +104,7 @@ def _onnx_runtime(found: Survey) -> Check:
         return Check("ONNX Runtime", False, f"{value}: both write one folder, so CUDA may be missing from it", hint)
     if not value:
         return Check("ONNX Runtime", False, "not installed", 'pip install "onnxruntime>=1.20,<2"')
-    if gpu and (obstacle := _obstacle(_onnx_cuda(gpu), found)):
+    if gpu and (obstacle := obstacle_to(_onnx_cuda(gpu), found)):
         return Check(
             "ONNX Runtime", False, f"{value}: {obstacle}", f"pip uninstall onnxruntime-gpu, then {_onnx_pip(found)}"
         )
