@@ -11,7 +11,9 @@ from typing import Any
 
 from .registry import Row
 
-RESULTS = Path(__file__).parent / "results"
+OURS = Path(__file__).parent / "results"
+RESULTS = OURS
+"""Where rows are kept; the command's ``--results`` changes it."""
 
 
 def line(row: Row) -> str:

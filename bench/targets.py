@@ -21,10 +21,10 @@ LEAST_S = 10.0
 """Shorter takes mostly measure how fast a process starts."""
 MODEL_S = 30.0
 """So much of a take is used with a model: embedding costs the same everywhere in it."""
-LEFT_OUT = 0.9
-"""A take of which no more than this share of packets is decoded has non-reference pictures to leave out."""
-MB = 1e6 / 2**20
-"""In MiB."""
+LEFT_OUT = 0.75
+"""A take of which no more than this share of packets must be decoded counts as one with non-reference pictures."""
+MIB = 2**20
+MOST_GROWTH = 1.1
 NO_ROWS = "not measured here"
 
 
@@ -45,10 +45,12 @@ class Target:
     name: str
     wanted: str
     case: str
+    line: float
+    """What to reach, or to stay under, in the unit of the case's chart."""
     counts: Callable[[Row], bool]
     """Whether a row of that case counts."""
-    judge: Callable[[list[Row]], tuple[str, bool]]
-    """The figure of those rows, at least one, and whether it will do."""
+    judge: Callable[[list[Row], float], tuple[str, bool]]
+    """The figure of those rows, at least one, and whether it will do against ``line``."""
 
     def verdict(self, found: Iterable[Row]) -> Verdict:
         """Whether ``found``, rows with the ``file`` they are in, reach it; a red row among them fails it."""
@@ -57,7 +59,7 @@ class Target:
         if red := [row for row in mine if "red" in row]:
             return Verdict(f"red: {red[0]['red']}", False, files)
         mine = [row for row in mine if "skipped" not in row]
-        return Verdict(*self.judge(mine), files) if mine else Verdict(NO_ROWS, None)
+        return Verdict(*self.judge(mine, self.line), files) if mine else Verdict(NO_ROWS, None)
 
 
 def _settings(row: Row) -> dict[str, Any]:
@@ -87,17 +89,22 @@ def _score(model: bool, precision: str = "fp32") -> Callable[[Row], bool]:
     return counts
 
 
-def _speedup(least: float, worst: float = 0.0) -> Callable[[list[Row]], tuple[str, bool]]:
-    def judge(rows: list[Row]) -> tuple[str, bool]:
+def _speedup(worst: float = 0.0) -> Callable[[list[Row], float], tuple[str, bool]]:
+    def judge(rows: list[Row], line: float) -> tuple[str, bool]:
         values = _speedups(rows)
-        return _spoken(values), statistics.median(values) >= least and min(values) >= worst
+        return _spoken(values), statistics.median(values) >= line and min(values) >= worst
 
     return judge
 
 
+def _each_speedup(rows: list[Row], line: float) -> tuple[str, bool]:
+    values = _speedups(rows)
+    return _spoken(values), min(values) >= line
+
+
 def _decode(leaves_out: bool) -> Callable[[Row], bool]:
     def counts(row: Row) -> bool:
-        if row.get("footage_s", LEAST_S) < LEAST_S:
+        if row.get("footage_s", LEAST_S) < LEAST_S or not ("take" in row or "red" in row):
             return False
         can = row.get("packets_fed", 1) <= LEFT_OUT and row.get("take", {}).get("codec") == "h264"
         return can is leaves_out
@@ -109,46 +116,40 @@ def _outside(model: bool) -> Callable[[Row], bool]:
     return lambda row: (_settings(row).get("model", "none") != "none") is model
 
 
-def _share(rows: list[Row]) -> tuple[str, bool]:
+def _share(rows: list[Row], line: float) -> tuple[str, bool]:
     shares = [100 * row["outside_share"] for row in rows]
     most = statistics.median(shares)
-    return f"{most:.1f} % median, {max(shares):.1f} % most, of {len(shares)} takes", most < 10
+    return f"{most:.1f} % median, {max(shares):.1f} % most, of {len(shares)} takes", most < line
 
 
 def _is(**settings: Any) -> Callable[[Row], bool]:
     return lambda row: all(_settings(row).get(key) == value for key, value in settings.items())
 
 
-def _under(limit_s: float) -> Callable[[list[Row]], tuple[str, bool]]:
-    def judge(rows: list[Row]) -> tuple[str, bool]:
-        figures = rows[-1]["ours"]
-        return f"{figures['median']:.3g} s ({figures['p20']:.3g} to {figures['p80']:.3g})", figures["median"] < limit_s
-
-    return judge
+def _seconds(rows: list[Row], line: float) -> tuple[str, bool]:
+    figures = rows[-1]["ours"]
+    return f"{figures['median']:.3g} s ({figures['p20']:.3g} to {figures['p80']:.3g})", figures["median"] < line
 
 
-def _memory(rows: list[Row]) -> tuple[str, bool]:
+def _memory(rows: list[Row], line: float) -> tuple[str, bool]:
     worst = max(rows, key=lambda row: row["ratio"])
-    peak = worst["long"] / MB
-    return f"{worst['ratio'] - 1:+.1%}, {peak:.0f} MB", worst["ratio"] <= 1.1 and peak < 600
+    growth = f"{worst['ratio'] - 1:+.1%}, {worst['long'] * MIB / 1e6:.0f} MB"
+    return growth, worst["ratio"] <= MOST_GROWTH and worst["long"] < line
 
 
-def _of_copy(rows: list[Row]) -> tuple[str, bool]:
+def _of_copy(rows: list[Row], line: float) -> tuple[str, bool]:
     share = rows[-1]["of_copy"]
-    return f"{share:.0%}", share >= 0.7
+    return f"{share:.0%}", 100 * share >= line
 
 
-def _nvdec(rows: list[Row]) -> tuple[str, bool]:
+def _nvdec(rows: list[Row], line: float) -> tuple[str, bool]:
     busy = [row["load"]["nvdec_percent"]["median"] for row in rows if row.get("load", {}).get("nvdec_percent")]
-    return (f"{statistics.median(busy):.0f} %", statistics.median(busy) >= 85) if busy else ("not sampled", False)
+    return (f"{statistics.median(busy):.0f} %", statistics.median(busy) >= line) if busy else ("not sampled", False)
 
 
-def _hours(least: float) -> Callable[[list[Row]], tuple[str, bool]]:
-    def judge(rows: list[Row]) -> tuple[str, bool]:
-        hours = statistics.median(row["ours"]["median"] for row in rows)
-        return f"{hours:.0f} hours an hour", hours >= least
-
-    return judge
+def _hours(rows: list[Row], line: float) -> tuple[str, bool]:
+    hours = statistics.median(row["ours"]["median"] for row in rows)
+    return f"{hours:.0f} hours an hour", hours >= line
 
 
 def _on_gpu(row: Row) -> bool:
@@ -157,28 +158,30 @@ def _on_gpu(row: Row) -> bool:
 
 _PICK, _AGAIN = {"hours": 12, "how": "command"}, {"hours": 12, "how": "loaded process"}
 TARGETS = (
-    Target("no model, against the plain recipe", "2.5x, never under 1.3x", "score", _score(False), _speedup(2.5, 1.3)),
-    Target("ViT-B/32 in fp32, against the recipe with it", "1.6x", "score", _score(True), _speedup(1.6)),
-    Target("ViT-B/32 in int8, against the recipe in fp32", "2.2x", "score", _score(True, "int8"), _speedup(2.2)),
+    Target("no model, against the plain recipe", "2.5x, never under 1.3x", "score", 2.5, _score(False), _speedup(1.3)),
+    Target("ViT-B/32 in fp32, against the recipe with it", "1.6x", "score", 1.6, _score(True), _speedup()),
+    Target("ViT-B/32 in int8, against the recipe in fp32", "2.2x", "score", 2.2, _score(True, "int8"), _speedup()),
     Target(
-        "decoding H.264 with non-reference pictures, against all of it", "1.7x", "decode", _decode(True), _speedup(1.7)
+        "decoding H.264 with non-reference pictures", "1.7x a full decode", "decode", 1.7, _decode(True), _speedup()
     ),
-    Target(
-        "decoding other takes, against all of it", "0.97x or more each", "decode", _decode(False), _speedup(0, 0.97)
-    ),
-    Target("outside decode and embed, no model", "under 10 % of CPU time", "outside", _outside(False), _share),
-    Target("outside decode and embed, with a model", "under 10 % of CPU time", "outside", _outside(True), _share),
-    Target("pick from 12 hours, the command", "under 1 s", "pick", _is(**_PICK), _under(1)),
-    Target("pick again from 12 hours, in a loaded process", "under 50 ms", "pick", _is(**_AGAIN), _under(0.05)),
-    Target("--help", "under 0.3 s", "start", _is(what="help"), _under(0.3)),
-    Target("first result on a 10 s clip, no model", "under 2 s", "start", _is(what="first-result"), _under(2)),
-    Target("peak memory, 2 hours against 10 minutes", "+10 % at most, under 600 MB", "memory", _is(), _memory),
-    Target(
-        "frame_stats on a GPU, against a copy", "70 % or more", "kernels", _is(on="GPU", what="frame_stats"), _of_copy
-    ),
-    Target("GPU, end to end with ViT-L/14: NVDEC busy", "85 % or more", "gpu", _on_gpu, _nvdec),
-    Target("GPU, end to end with ViT-L/14", "150 hours of footage an hour", "gpu", _on_gpu, _hours(150)),
+    Target("decoding other takes", "0.97x a full decode, each", "decode", 0.97, _decode(False), _each_speedup),
+    Target("outside decode and embed, no model", "under 10 % of CPU time", "outside", 10, _outside(False), _share),
+    Target("outside decode and embed, with a model", "under 10 % of CPU time", "outside", 10, _outside(True), _share),
+    Target("pick from 12 hours, the command", "under 1 s", "pick", 1, _is(**_PICK), _seconds),
+    Target("pick again from 12 hours, in a loaded process", "under 50 ms", "pick", 0.05, _is(**_AGAIN), _seconds),
+    Target("--help", "under 0.3 s", "start", 0.3, _is(what="help"), _seconds),
+    Target("first result on a 10 s clip, no model", "under 2 s", "start", 2, _is(what="first-result"), _seconds),
+    Target("peak memory, 2 hours against 10 minutes", "+10 %, under 600 MB", "memory", 600e6 / MIB, _is(), _memory),
+    Target("frame_stats on a GPU, against a copy", "70 %", "kernels", 70, _is(on="GPU", what="frame_stats"), _of_copy),
+    Target("NVDEC busy on a GPU, end to end with ViT-L/14", "85 %", "gpu", 85, _on_gpu, _nvdec),
+    Target("a GPU, end to end with ViT-L/14", "150 hours of footage an hour", "gpu", 150, _on_gpu, _hours),
 )
+
+
+def target_of(row: Row) -> float | None:
+    """Where a row's target lies on its chart; None where it has none."""
+    mine = [target.line for target in TARGETS if target.case == row["case"] and target.counts(row)]
+    return mine[-1] if mine else None
 
 
 def steps(footage: Sequence[str], model: Path | None, runs: int) -> Iterator[Step]:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from .rows import OK, Row, guarded, same, spread
+from .sampler import Sampler
 
 PICTURES, SIZE = 256, 224
 RUNS = 10
@@ -32,21 +33,27 @@ def _product(options: argparse.Namespace) -> Iterator[Row]:
     from bestshot_trt.config import AnalyzeConfig
     from bestshot_trt.embed._on_gpu import open_on_gpu
     from bestshot_trt.embed._onnx import OnnxEmbedder
+    from bestshot_trt.embed._parity import Footage
     from bestshot_trt.embed.model_folder import open_folder
     from bestshot_trt.progress import silent
 
     folder = open_folder(options.model)
     pictures = np.random.default_rng(0).integers(0, 256, (PICTURES, 8, 8, 3), np.uint8)
     pictures = np.ascontiguousarray(pictures.repeat(SIZE // 8, axis=1).repeat(SIZE // 8, axis=2))
-    embedder, note = open_on_gpu(folder, AnalyzeConfig(model=str(options.model)), lambda *_: pictures[:32], silent)
+    # What an engine that is new here is compared with the fp32 graph on.
+    footage = Footage(pictures[:32], np.arange(32.0), 32.0)
+    embedder, note = open_on_gpu(folder, AnalyzeConfig(model=str(options.model)), lambda *_: [footage], silent)
     wanted = _numbers(OnnxEmbedder(folder, precision="fp32").embed(pictures[:32]))
     on_card = cupy.asarray(pictures)
     found = _numbers(embedder.embed(on_card[:32]))
     cosine = float((found * wanted).sum(axis=1).min())
     same(min(cosine, 1.0), 1.0, "cosine to fp32 on the CPU", within=1 - _LEAST_COSINE)
-    rate = _rate(lambda: _numbers(embedder.embed(on_card)))
-    value = f"{type(embedder).__name__}, {embedder.model}: {rate['median']:.0f} images/s, least cosine {cosine:.5f}"
+    with Sampler() as load:
+        rate = _rate(lambda: _numbers(embedder.embed(on_card)))
+    speed = f"{rate['median']:.0f} images/s; {load.words}"
+    value = f"{type(embedder).__name__}, {embedder.model}: least cosine {cosine:.5f}, {speed}"
     figures = {"images_per_s": rate, "least_cosine": cosine, "embedder": type(embedder).__name__, "note": note}
+    figures["load"] = load.figures
     yield Row("product", OK, value + (f" ({note})" if note else ""), figures)
 
 

@@ -18,7 +18,7 @@ from bestshot_trt.speed.timing import Pairs, paired, process, summarise
 REPOSITORY = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(REPOSITORY))
 
-from bench import gates, inputs, report, rows  # noqa: E402
+from bench import gates, inputs, rows  # noqa: E402
 from bench.cases import CASES  # noqa: E402
 from bench.cases import pick as pick_case  # noqa: E402
 from bench.cases import score as score_case  # noqa: E402
@@ -154,22 +154,6 @@ def test_nothing_timed_has_no_summary() -> None:
 def test_a_failing_process_is_an_error_with_its_last_words() -> None:
     with pytest.raises(BestshotError, match=r"ended with 3: no luck"):
         process([sys.executable, "-c", "import sys; print('no luck', file=sys.stderr); sys.exit(3)"])
-
-
-def test_the_report_shows_the_newest_row_of_each_setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rows, "RESULTS", tmp_path)
-    monkeypatch.setattr(report, "RESULTS", tmp_path)
-    environment = {"cpu": "A <CPU>", "cores": 2, "commit": "abc"}
-    figures = {"median": 1.0, "p20": 0.9, "p80": 1.1, "runs": 3}
-    row = {"case": "score", "input": "a<b>.mp4", "settings": {"fps": 3}, "unit": "s", "ours": figures}
-    old = rows.save([{**row, "speedup": {**figures, "median": 2.0}}], environment, "score")
-    old.rename(old.with_name("2000-01-01-000000-abc-score.json"))
-    rows.save([{**row, "speedup": {**figures, "median": 3.0}}], environment, "score")
-    markdown, page = (path.read_text() for path in report.write())
-    assert "3.00x" in markdown
-    assert "2.00x" not in markdown
-    assert "a&lt;b&gt;.mp4" in page
-    assert "a<b>" not in page
 
 
 def test_kept_rows_name_machine_commit_and_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

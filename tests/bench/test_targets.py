@@ -95,7 +95,7 @@ GPU = {
         ("embed, no model", {"case": "outside", "settings": {"model": "none"}, "outside_share": 0.11}, False),
         ("frame_stats", {"case": "kernels", "settings": {"on": "GPU", "what": "frame_stats"}, "of_copy": 0.6}, False),
         ("NVDEC busy", GPU, True),
-        ("GPU, end to end with ViT-L/14", {**GPU, "ours": {"median": 149}}, False),
+        ("a GPU, end to end with ViT-L/14", {**GPU, "ours": {"median": 149}}, False),
     ],
 )
 def test_each_target_has_its_limit(name: str, row: dict[str, Any], met: bool) -> None:
