@@ -78,6 +78,12 @@ def zoo() -> ModuleType:
     return helper("model_zoo")
 
 
+@pytest.fixture(scope="session")
+def hub_server() -> ModuleType:
+    """``hub_server.py`` beside this file: a hub of models on this machine."""
+    return helper("hub_server")
+
+
 @pytest.fixture
 def trt_on_cpu(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModuleType:
     """``trt_on_cpu.py`` beside this file, in the place of CuPy and TensorRT, with an engine cache of its own."""

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -141,3 +142,46 @@ def test_another_prompt_only_picks_again(footage: Path, tiny_model: Any, tmp_pat
     document = moments.read_json(take / "moments.json")
     assert document.settings.pick["prompt"] == []
     assert all(moment.measures.prompt_similarity is None for moment in document.moments)
+
+
+def test_the_hub_is_asked_for_a_model_once_a_batch(
+    footage: Path, hub_server: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HF_HUB_OFFLINE", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    shutil.copytree(footage / "one", tmp_path / "in")
+    (tmp_path / "in" / "two.mp4").write_bytes((footage / "two" / "take.mp4").read_bytes())
+    asked, notes = [], []
+    # A hub that has no model at all.
+    with hub_server.Hub() as hub:
+        monkeypatch.setenv("HF_ENDPOINT", hub.url)
+        for name, takes in (("one", footage / "one"), ("all", tmp_path / "in")):
+            hub.asked.clear()
+            ran = bestshot(
+                "batch", takes, "-o", tmp_path / name, "--backend", "cpu", "--recycle", "1", "--workers", "2"
+            )
+            assert ran.returncode == 0, ran.stderr
+            asked.append(len(hub.asked))
+            documents = [moments.read_json(take / "moments.json") for take in (tmp_path / name / "takes").iterdir()]
+            notes += [document.model_note for document in documents]
+    assert asked[0] == asked[1] > 0
+    assert len(notes) == 3
+    assert len(set(notes)) == 1
+    assert "since no CLIP model is here" in notes[0]
+
+
+def test_a_table_of_colours_that_changed_under_its_name_cuts_anew(footage: Path, tmp_path: Path) -> None:
+    table = tmp_path / "look.cube"
+
+    def given() -> list[str]:
+        rows = [f"{r} {g} {b}\n" for b in (0, top) for g in (0, top) for r in (0, top)]
+        table.write_text(f"LUT_3D_SIZE 2\n{''.join(rows)}")
+        ask = ("batch", footage / "one", "-o", tmp_path / "out", "--model", "none", "--color", table, "--log-json")
+        events = [json.loads(line) for line in bestshot(*ask).stderr.splitlines() if line.startswith("{")]
+        return [event["stages"] for event in events if event["event"] == "given"]
+
+    top = 1.0
+    assert given() == ["analyze, pick, export"]
+    assert given() == []
+    top = 0.5
+    assert given() == ["export"]

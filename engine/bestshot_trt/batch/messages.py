@@ -40,6 +40,8 @@ class TakeTask:
     """What results call the take, where its file was only fetched from there."""
     receipt: str
     """Text of `RECEIPT`, which says what the results are for."""
+    without_model: str | None = None
+    """Why the settings come to no model, though one is welcome."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +62,8 @@ class RangeTask:
     parts: Path
     within: range
     """Indices of its samples."""
+    without_model: str | None = None
+    """As in `TakeTask`."""
 
 
 @dataclass(frozen=True, kw_only=True)

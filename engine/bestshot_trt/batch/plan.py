@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import re
@@ -79,12 +80,12 @@ def keys_of(config: Config, model: str) -> Keys:
     """The keys of results by ``config`` with the model that its name came to."""
     analyze = {**_analysis(config), "model": model}
     pick = {"analyze": analyze, "pick": provenance.plain(config.pick)}
-    return Keys(_hash(analyze), _hash(pick), _hash({**pick, "export": provenance.plain(config.export)}))
+    return Keys(_hash(analyze), _hash(pick), _hash({**pick, "export": _export(config)}))
 
 
 def settings_of(config: Config) -> dict[str, str]:
     """Keys of the settings alone, whatever model their name comes to: ``analyze``, and ``finish`` for the rest."""
-    rest = [provenance.plain(config.pick), provenance.plain(config.export)]
+    rest = [provenance.plain(config.pick), _export(config)]
     return {"analyze": _hash(_analysis(config)), "finish": _hash(rest)}
 
 
@@ -93,6 +94,15 @@ def _analysis(config: Config) -> dict[str, Any]:
     # Where it ran does not make it another analysis.
     analyze.pop("backend")
     return analyze
+
+
+def _export(config: Config) -> dict[str, Any]:
+    export = provenance.plain(config.export)
+    if export["color"].lower().endswith(".cube"):
+        # A table under the same name may have become another.
+        with contextlib.suppress(OSError):
+            export["table"] = hashlib.sha256(Path(export["color"]).read_bytes()).hexdigest()
+    return export
 
 
 def _hash(value: Any) -> str:

@@ -17,7 +17,7 @@ from . import plan, rates
 from .crew import TICK_S, Crew
 from .inputs import Footage
 from .journal import BEAT_S, Journal
-from .messages import Answer, Cost, Done, Failed, Length, LengthTask, Moved, RangeTask, TakeTask
+from .messages import Answer, Cost, Done, Failed, Length, LengthTask, Moved, RangeTask, Ready, TakeTask
 from .outlook import Outlook
 from .process import Line
 from .room import Room
@@ -70,7 +70,10 @@ class Supervisor:
         """
         try:
             self._clear()
-            self._model_name = self._model()
+            ready = self._ready()
+            self._model_name = ready.model
+            # Found once, it is so for all takes, whatever the hub says meanwhile.
+            self._without_model = ready.note if ready.model == "none" and self._config.analyze.model == "auto" else None
             keys = plan.keys_of(self._config, self._model_name)
             self._list = Worklist(self._footage, self.layout, self.journal, keys, self._batch, self.tally, self._tell)
             try:
@@ -92,10 +95,10 @@ class Supervisor:
         for folder in ("work", "tracks", "log"):
             check_folder(self.layout.state / folder)
 
-    def _model(self) -> str:
+    def _ready(self) -> Ready:
         ready = self._crew.prepare(self._config, self._beat)
         self._tell("started", model=ready.model.split()[0], note=ready.note, backend=ready.backend)
-        return ready.model
+        return ready
 
     def _step(self) -> bool:
         """One turn: give out work, hear what the workers say, look after them. False when all is done."""
@@ -144,7 +147,14 @@ class Supervisor:
             return
         parts = self.layout.parts(job.content, job.keys.analyze)
         worker.use(self._crew.cores(worker.number))
-        worker.give(RangeTask(path=path, config=self._config, parts=parts, within=stretch.within), stretch)
+        task = RangeTask(
+            path=path,
+            config=self._config,
+            parts=parts,
+            within=stretch.within,
+            without_model=self._without_model,
+        )
+        worker.give(task, stretch)
         self._tell("given", path=job.footage.source, worker=worker.number, stages=PART)
 
     def _give(self, worker: Line, job: plan.Job) -> None:
@@ -162,6 +172,7 @@ class Supervisor:
             known=job.known,
             origin=job.footage.origin,
             receipt=plan.receipt_text(job.content, job.keys, self._model_name),
+            without_model=self._without_model,
         )
         self.journal.note(job.content, str(job.footage.source), "started", job.stages)
         worker.use(self._crew.cores(worker.number, alone=self.tally.files == 1))

@@ -69,6 +69,10 @@ def answer(task: Any, progress: Progress) -> Ready | Length | Done | Failed:
     try:
         if isinstance(task, Prepare):
             return _prepare(task, progress)
+        if isinstance(task, TakeTask | RangeTask):
+            from ..embed.resolve import give_up
+
+            give_up(task.without_model)
         if isinstance(task, TakeTask):
             from .take import deliver
 

@@ -35,6 +35,20 @@ class Resolved:
     note: str | None
 
 
+_given_up: dict[str, str] = {}
+"""Why a name comes to no model in this process, whatever the hub would say by now."""
+
+
+def give_up(reason: str | None) -> None:
+    """Let ``auto`` come to no model in this process, for this ``reason``; None: let it be looked for.
+
+    So the hub is asked once for all takes of a batch, and all of them get the same.
+    """
+    _given_up.clear()
+    if reason is not None:
+        _given_up["auto"] = reason
+
+
 def open_embedder(
     config: AnalyzeConfig, *, default: str, progress: Progress, device: str = "any", frames: Frames | None = None
 ) -> Resolved:
@@ -52,8 +66,8 @@ def open_embedder(
         ModelUnavailable: a model asked for by name or folder cannot be had, or not in that precision.
         BackendUnavailable: CLIP cannot run on the GPU; what to install.
     """
-    if config.model == "none":
-        return Resolved(LayoutEmbedder(), None)
+    if config.model == "none" or config.model in _given_up:
+        return Resolved(LayoutEmbedder(), _given_up.get(config.model))
     if device == "gpu":
         from ._on_gpu import check_runtime
 
