@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 import shutil
@@ -165,3 +166,21 @@ def cards(fake_driver: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
             monkeypatch.setenv(name, value)
 
     return make
+
+
+@pytest.fixture
+def disk() -> Any:
+    """A disk of its own: ``with disk(folder, "1M") as folder``; skips where this user may not mount one."""
+
+    @contextlib.contextmanager
+    def mounted(folder: Path, size: str) -> Iterator[Path]:
+        folder.mkdir()
+        mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder]
+        if shutil.which("mount") is None or subprocess.run(mount, capture_output=True, check=False).returncode:
+            pytest.skip("this user may not mount a small disk")
+        try:
+            yield folder
+        finally:
+            subprocess.run(["umount", "-l", folder], check=True)
+
+    return mounted

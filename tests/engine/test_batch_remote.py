@@ -17,8 +17,9 @@ from typing import Any
 import pytest
 
 from bestshot_trt import moments
-from bestshot_trt.batch import remote
+from bestshot_trt.batch import plan, remote, staging
 from bestshot_trt.batch.inputs import expand
+from bestshot_trt.batch.journal import Journal, Keys
 from bestshot_trt.source import fingerprint
 
 KEYS = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing", "AWS_DEFAULT_REGION": "us-east-1"}
@@ -275,6 +276,63 @@ def test_takes_on_the_web_within_the_bound_of_disk(web: Web, clip: Any, tmp_path
     assert looked[1] == f"analyze, pick, export {web.url}/a.mp4, 0:00:03"
     assert looked[2] == f"would fail            {web.url}/gone.mp4: no such file; check the name"
     assert " MiB for fetched takes; " in looked[-1]
+
+
+def popen(*arguments: str | Path) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "bestshot_trt", *map(str, arguments)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def test_a_full_disk_holds_fetching_up_until_there_is_room(web: Web, clip: Any, disk: Any, tmp_path: Path) -> None:
+    shutil.copy(clip("-c:v libx264 -preset ultrafast -g 25", seconds=3), tmp_path / "www" / "a.mp4")
+    with disk(tmp_path / "disk", f"{staging.SPARE + (16 << 20)}") as folder:
+        ballast = folder / "ballast"
+        ballast.write_bytes(bytes(32 << 20))
+        batch = popen("batch", f"{web.url}/a.mp4", "-o", folder / "out", "--model", "none", "--log-json")
+        assert batch.stderr is not None
+        events = []
+        for line in batch.stderr:
+            events.append(json.loads(line)["event"])
+            if events[-1] == "paused":
+                ballast.unlink()
+        assert batch.wait(120) == 0
+    assert [event for event in events if event != "started"] == ["paused", "resumed", "fetching", "given", "done"]
+
+
+@pytest.mark.parametrize("is_told", [True, False])
+def test_a_disk_that_fills_up_amid_a_fetch_is_waited_for(
+    web: Web, disk: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_told: bool
+) -> None:
+    (tmp_path / "www" / "a.mp4").write_bytes(os.urandom(2 << 20))
+    monkeypatch.setattr(staging, "SPARE", 1 << 16)
+    look = remote.look_at(f"{web.url}/a.mp4")
+    monkeypatch.setattr(staging.remote, "_look", lambda uri: look if is_told else remote.Look(None, None))
+    events: list[str] = []
+    (footage,) = expand([f"{web.url}/a.mp4"], without=tmp_path / "out")
+    journal = Journal(tmp_path / "journal.sqlite")
+    with disk(tmp_path / "disk", "1M") as folder:
+        stage = staging.Stage(
+            [footage], folder, folder / "fetched", 1 << 30, 1, journal, lambda event, **_: events.append(event)
+        )
+        room = shutil.disk_usage
+        # Another program takes the room between the look at it and the fetch.
+        monkeypatch.setattr(staging.shutil, "disk_usage", lambda path: room("/"))
+        came: list[str | None] = []
+        end = time.monotonic() + 120
+        while not came and time.monotonic() < end:
+            for item, content, _ in stage.identified():
+                stage.fetch(plan.Job(item, content, "a", Keys("", "", ""), None, "analyze, pick, export"))
+            came += [reason for _, reason in stage.fetched()]
+            if "fetching" in events:
+                monkeypatch.setattr(staging.shutil, "disk_usage", room)
+            if events[-1:] == ["paused"]:
+                assert list((folder / "fetched").rglob("*.mp4")) == []
+                subprocess.run(["mount", "-o", "remount,size=8M", folder], check=True)
+            time.sleep(0.01)
+        stage.end()
+    journal.close()
+    assert came == [None]
+    assert events == ["fetching", "paused", "resumed", "fetching"]
 
 
 @pytest.mark.parametrize("ranges", [True, False])

@@ -322,22 +322,8 @@ def test_an_output_that_takes_no_files_is_exit_code_8(cli, take, tmp_path, name)
     assert names(tmp_path) == ["take.mp4"]
 
 
-@contextlib.contextmanager
-def disk(folder, size):
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder]
-    made = subprocess.run(mount, capture_output=True, check=False)
-    if made.returncode:
-        pytest.skip("this user may not mount a small disk")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", "-l", folder], check=True)
-
-
-@pytest.mark.skipif(not shutil.which("mount"), reason="no mount command")
 @pytest.mark.parametrize("size", ["4k", "20k", "60k", "400k", "1M"])
-def test_a_full_disk_is_exit_code_8_and_leaves_only_whole_files(cli, long_take, tmp_path, size):
+def test_a_full_disk_is_exit_code_8_and_leaves_only_whole_files(cli, long_take, tmp_path, disk, size):
     with disk(tmp_path / "disk", size) as folder:
         done = cli("run", long_take, "-o", folder / "out", "-k", "2", "--quality", "100", "--effort", "fastest")
         assert (done.code, done.out) == (8, "")
@@ -347,8 +333,7 @@ def test_a_full_disk_is_exit_code_8_and_leaves_only_whole_files(cli, long_take, 
     assert left <= {"track.parquet"} or left == {"track.parquet", "01_00h00m00.000s.mp4"}
 
 
-@pytest.mark.skipif(not shutil.which("mount"), reason="no mount command")
-def test_a_read_only_disk_is_exit_code_8_before_any_work(cli, take, tmp_path):
+def test_a_read_only_disk_is_exit_code_8_before_any_work(cli, take, tmp_path, disk):
     with disk(tmp_path / "disk", "1M") as folder:
         subprocess.run(["mount", "-o", "remount,ro", folder], check=True)
         for place in (folder, folder / "out"):

@@ -54,6 +54,8 @@ class Stage:
         self._looks: dict[str, Look] = {}
         self._held: dict[str, int] = {}
         """Bytes of disk that each file has or will have."""
+        self._needed: dict[str, int] = {}
+        """Bytes that must be free for a file of unknown size for which the disk was too small."""
         self._wanted: deque[tuple[Footage, Callable[[Any, Exception | None], None]]] = deque()
         self._identified: deque[Told] = deque()
         self._fetched: deque[tuple[Job, str | None]] = deque()
@@ -177,7 +179,7 @@ class Stage:
             limit = f"--stage-space {self._space / 2**30:g} allows; raise it"
             then(None, remote.Unfetched(f"{item.source}: its {size / 2**30:.2f} GiB are more than {limit}"))
             return True
-        if used + size > self._space or not self._has_room(look.size or 0):
+        if used + size > self._space or not self._has_room(self._needed.get(uri, look.size or 0)):
             return False
         self._held[uri] = size
         target = self._local(item)
@@ -212,6 +214,9 @@ class Stage:
             self._held.pop(uri, None)
             shutil.rmtree(target.parent, ignore_errors=True)
             if isinstance(error, OSError) and error.errno in _FULL:
+                # Where nobody told its size, it needs more than there was. What is known is enough once it is free.
+                if self._looks[uri].size is None:
+                    self._needed[uri] = shutil.disk_usage(self._root).free
                 self._wanted.append((item, then))
                 return
             then(None, error)

@@ -129,10 +129,10 @@ def batch(
                 view.watch(boss)
                 tally = boss.run()
                 view.publish()
-        _finish(output, tally, quiet=quiet)
+        _finish(output, tally, quiet=quiet, as_json=log_json)
 
 
-def _finish(output: Path, tally: Tally, *, quiet: bool) -> None:
+def _finish(output: Path, tally: Tally, *, quiet: bool, as_json: bool) -> None:
     from ..batch.summary import write_summary
     from ..batch.worklist import without_path
     from ..errors import shown
@@ -143,9 +143,9 @@ def _finish(output: Path, tally: Tally, *, quiet: bool) -> None:
         lines = (f"{shown(Path(path).name):{width}}  {without_path(path, reason)}\n" for path, reason in tally.failures)
         put("".join(lines))
     put(_sentence(tally) + "\n")
-    if not quiet:
+    if not quiet and not as_json:
         say(f"results are in {shown(output)}; open {shown(output / 'index.html')}")
-    if tally.stopped:
+    if tally.stopped and not as_json:
         say(f"stopped early: {tally.stopped}")
     if tally.failures or tally.stopped:
         raise typer.Exit(1)
