@@ -280,11 +280,12 @@ def run(
 
 
 def deliver(
-    track: Track, info: VideoInfo, folder: Path, config: Config, progress: Progress, *, home: Path | None = None
+    track: Track, info: VideoInfo, folder: Path, config: Config, progress: Progress, *, home: Path | str | None = None
 ) -> MomentsDocument:
     """Pick from ``track``, which has the scores and prompts of ``config``, and write all but itself to ``folder``.
 
-    The track is to lie there as `results.TRACK`. ``home`` is where ``folder`` will be moved when all is written.
+    The track is to lie there as `results.TRACK`. ``home`` is where ``folder`` will be moved when all is written: a
+    path, or a URI.
 
     Raises:
         DecodeError, ExportError: a clip cannot be cut or written; finished ones stay.

@@ -169,11 +169,11 @@ def write_selection(
     *,
     cut_lists: bool = False,
     thumbnails: Sequence[Thumbnail] = (),
-    home: Path | None = None,
+    home: Path | str | None = None,
 ) -> None:
     """Write the moments as CSV and JSON, and with ``track`` the plot of its scores and the page; the JSON last.
 
-    ``home`` is where ``folder`` will lie in the end, if it is to be moved.
+    ``home`` is where ``folder`` will lie in the end, if it is to be moved: a path, or a URI.
 
     Clips that ``folder``'s own older document lists and this one does not are then removed, and so are the
     cut lists of that older document unless ``cut_lists``: unless those in ``folder`` are this document's.
@@ -212,11 +212,12 @@ def _write_timeline(document: MomentsDocument, track: Track, path: Path) -> None
 
 
 def _write_report(
-    document: MomentsDocument, track: Track, folder: Path, thumbnails: Sequence[Thumbnail], home: Path
+    document: MomentsDocument, track: Track, folder: Path, thumbnails: Sequence[Thumbnail], home: Path | str
 ) -> None:
     from .export import write_report
 
-    path = None if document.track is None else home / document.track
+    # The page's command names a track on a disk.
+    path = None if document.track is None or isinstance(home, str) else home / document.track
     write_report(folder / REPORT, document, track, track_path=path, thumbnails=thumbnails)
 
 

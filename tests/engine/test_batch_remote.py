@@ -15,14 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from s3_server import KEYS, serving
 
 from bestshot_trt import moments
 from bestshot_trt.batch import plan, remote, staging
 from bestshot_trt.batch.inputs import expand
 from bestshot_trt.batch.journal import Journal, Keys
 from bestshot_trt.source import fingerprint
-
-KEYS = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing", "AWS_DEFAULT_REGION": "us-east-1"}
 
 
 def bestshot(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -116,19 +115,8 @@ def web(tmp_path: Path) -> Iterator[Web]:
 @pytest.fixture(scope="module")
 def bucket() -> Iterator[Any]:
     """A bucket ``footage`` on an S3 server: the client to fill it with, and the environment that finds it."""
-    pytest.importorskip("s3fs")
-    boto3 = pytest.importorskip("boto3")
-    server_module = pytest.importorskip("moto.server")
-    server = server_module.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    url = f"http://{host}:{port}"
-    client = boto3.client(
-        "s3", endpoint_url=url, region_name="us-east-1", aws_access_key_id="t", aws_secret_access_key="t"
-    )
-    client.create_bucket(Bucket="footage")
-    yield client, {**KEYS, "AWS_ENDPOINT_URL": url}
-    server.stop()
+    with serving("footage") as found:
+        yield found
 
 
 def test_a_batch_over_a_bucket_gives_what_local_files_give_and_fetches_nothing_twice(

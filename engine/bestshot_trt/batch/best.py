@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+import functools
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from .. import moments, scoring
+from .. import scoring
 from ..config import Config, PickConfig
-from ..errors import InputError, shown
+from ..errors import shown
 from ..moments import Moment, MomentsDocument
 from ..settings import apply
-from ..track import open_track
 from . import plan
+from .shelf import Shelf
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,45 +37,37 @@ class Best:
 
 @dataclass(frozen=True)
 class _Candidate:
-    folder: Path
+    take: str
     document: MomentsDocument
-    moment: Moment
+    number: int
+    """Which of the document's moments it is."""
+
+    @property
+    def moment(self) -> Moment:
+        return self.document.moments[self.number]
 
 
-def takes_in(root: Path) -> Iterator[tuple[Path, MomentsDocument]]:
-    """Every take of the batch in ``root`` whose results are in place, by name.
-
-    Raises:
-        InputError: there is no batch in ``root``.
-    """
-    folder = root / plan.TAKES
-    if not folder.is_dir():
-        raise InputError(f"{shown(root)}: holds no results of a batch; name the folder given to batch -o")
-    for take in sorted(folder.iterdir()):
-        if plan.receipt_of(take):
-            yield take, moments.read_json(take / plan.MOMENTS)
-
-
-def best_moments(root: Path, top: int, diversity: float | None = PickConfig.diversity) -> list[Best]:
-    """The ``top`` picks of all takes in ``root`` by raw score; None for ``diversity`` keeps near duplicates.
+def best_moments(shelf: Shelf, top: int, diversity: float | None = PickConfig.diversity) -> list[Best]:
+    """The ``top`` picks of all takes on ``shelf`` by raw score; None for ``diversity`` keeps near duplicates.
 
     The score is `scoring.score` with mode ``none`` and the weights of the first take. Without a CLIP model the
     aesthetic is the stand-in over all picks of the batch, not over one take.
 
     Raises:
-        InputError: there is no batch in ``root``, or a track in it cannot be read.
+        InputError: there is no batch, or a track of it cannot be read.
     """
-    candidates = [_Candidate(take, doc, moment) for take, doc in takes_in(root) for moment in doc.moments]
+    candidates = [_Candidate(take, doc, number) for take, doc in shelf.takes() for number in range(len(doc.moments))]
     if not candidates:
         return []
     scores = raw_scores(candidates)
     kept: list[int] = []
     vectors: list[npt.NDArray[np.float32]] = []
     models: list[str] = []
+    peaks = functools.cache(shelf.peaks)
     for index in np.argsort(-scores, kind="stable"):
         candidate = candidates[index]
         if diversity:
-            vector, model = _vector(candidate), _model(candidate)
+            vector, model = peaks(candidate.take)[candidate.number], _model(candidate)
             alike = (1 - vector @ other for other, theirs in zip(vectors, models, strict=True) if theirs == model)
             if any(distance <= diversity for distance in alike):
                 continue
@@ -85,7 +76,7 @@ def best_moments(root: Path, top: int, diversity: float | None = PickConfig.dive
         kept.append(int(index))
         if len(kept) == top:
             break
-    return [_best(rank, candidates[index], float(scores[index]), root) for rank, index in enumerate(kept, 1)]
+    return [_best(rank, candidates[index], float(scores[index])) for rank, index in enumerate(kept, 1)]
 
 
 def raw_scores(candidates: list[_Candidate]) -> npt.NDArray[np.float64]:
@@ -113,26 +104,18 @@ def _model(candidate: _Candidate) -> str:
     return "none" if model is None else model.digest
 
 
-def _vector(candidate: _Candidate) -> npt.NDArray[np.float32]:
-    """The unit embedding (d,) of the moment's peak."""
-    track = open_track(candidate.folder / plan.TRACK)
-    index = int(np.argmin(np.abs(track.times - candidate.moment.peak_s)))
-    vector = np.asarray(track.embedding[index], np.float32)
-    return vector / max(float(np.linalg.norm(vector)), 1e-12)
-
-
-def _best(rank: int, candidate: _Candidate, score: float, root: Path) -> Best:
-    folder = candidate.folder.relative_to(root)
+def _best(rank: int, candidate: _Candidate, score: float) -> Best:
+    folder = f"{plan.TAKES}/{candidate.take}"
     moment = candidate.moment
     return Best(
         rank=rank,
-        take=folder.as_posix(),
+        take=folder,
         source=candidate.document.source.path,
         peak_s=moment.peak_s,
         start_s=moment.start_s,
         end_s=moment.end_s,
         raw_score=score,
-        clip=None if moment.clip is None else (folder / moment.clip).as_posix(),
+        clip=None if moment.clip is None else f"{folder}/{moment.clip}",
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,9 @@ from .inputs import Footage
 from .lengths import lengths_of
 from .messages import Failed
 from .past import Past
+from .plan import ALL
 from .rates import Measured, Rates, Work
-from .worklist import ALL, without_path
+from .worklist import without_path
 
 DONE, DUPLICATE, FAILS, NO_VIDEO, FAILED_BEFORE = "done", "duplicate", "would fail", "no video", "failed before"
 
@@ -116,18 +117,35 @@ def _amount(size: float) -> str:
 
 
 def look_ahead(
-    files: Sequence[Footage], root: Path, config: Config, batch: BatchConfig, place: str = "cpu"
+    files: Sequence[Footage],
+    root: Path,
+    config: Config,
+    batch: BatchConfig,
+    place: str = "cpu",
+    stored: Mapping[str, dict[str, str]] | None = None,
 ) -> Prospects:
-    """What ``batch`` would do with ``files``. They are opened to learn how long they are; nothing is written."""
+    """What ``batch`` would do with ``files``. They are opened to learn how long they are; nothing is written.
+
+    ``stored`` are receipts of takes that lie elsewhere than below ``root``, by content.
+    """
     past = Past(plan.Layout(root).journal)
     try:
-        return _Survey(past, root, config, batch, place).of(files)
+        return _Survey(past, root, config, batch, place, stored or {}).of(files)
     finally:
         past.close()
 
 
 class _Survey:
-    def __init__(self, past: Past, root: Path, config: Config, batch: BatchConfig, place: str) -> None:
+    def __init__(
+        self,
+        past: Past,
+        root: Path,
+        config: Config,
+        batch: BatchConfig,
+        place: str,
+        stored: Mapping[str, dict[str, str]],
+    ) -> None:
+        self._stored = stored
         self._past, self._layout, self._config, self._batch = past, plan.Layout(root), config, batch
         here = rates.circumstances_of(config, place)
         measured = rates.loaded(past.costs())
@@ -176,7 +194,7 @@ class _Survey:
     def _of_content(self, item: Footage, content: str, size: int | None) -> Prospect:
         row = self._past.row(content)
         name = plan.name_of(item.path, content) if row is None else row.name
-        receipt = plan.receipt_of(self._layout.target(name))
+        receipt = plan.receipt_of(self._layout.target(name)) or self._stored.get(content, {})
         # Which model the settings come to is found out when a batch begins; here it is taken for the one of last time.
         keys = plan.keys_of(self._config, receipt.get("model", self._model))
         stages = plan.stages_left(receipt, content, keys)

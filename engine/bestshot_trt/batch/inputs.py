@@ -40,12 +40,14 @@ class Footage:
         return self.origin or self.path
 
 
-def expand(specs: Iterable[str], *, without: Path, stdin: TextIO | None = None) -> list[Footage]:
+def expand(
+    specs: Iterable[str], *, without: Path, without_uri: str | None = None, stdin: TextIO | None = None
+) -> list[Footage]:
     """The files that ``specs`` name, each once, in order.
 
     A folder stands for every file below it, hidden ones left out; ``@list.txt`` for the names in it, a line each;
     ``-`` for those on ``stdin``. URIs are looked at only where they stand for many; one that cannot be listed is left
-    to fail when its turn comes. ``without`` is a folder whose files are results, not footage.
+    to fail when its turn comes. ``without`` and ``without_uri`` have results below them, which are not footage.
 
     Raises:
         InputError: a name stands for nothing.
@@ -55,7 +57,8 @@ def expand(specs: Iterable[str], *, without: Path, stdin: TextIO | None = None) 
     for spec in specs:
         for item in _expanded(spec, stdin):
             if item.uri is not None:
-                found.setdefault(item.uri, item)
+                if without_uri is None or not item.uri.startswith(f"{without_uri}/"):
+                    found.setdefault(item.uri, item)
             elif not item.path.resolve().is_relative_to(results):
                 found.setdefault(os.path.realpath(item.path), item)
     if not found:

@@ -86,7 +86,7 @@ class Journal:
             self._db.executescript(TABLES)
             self._db.execute(
                 "INSERT INTO owners VALUES (?, ?, ?, ?, ?)",
-                (self.owner, socket.gethostname(), os.getpid(), _born(os.getpid()), time.time()),
+                (self.owner, *sign_of_life()),
             )
         except (OSError, sqlite3.Error) as error:
             raise ExportError(f"{shown(path)}: the journal cannot be opened: {error}; name another -o") from error
@@ -134,10 +134,7 @@ class Journal:
         found = self._db.execute("SELECT host, pid, born, beat FROM owners WHERE owner = ?", (owner,)).fetchone()
         if found is None:
             return False
-        host, pid, born, beat = found
-        if host == socket.gethostname():
-            return bool(_born(pid) == born)
-        return bool(time.time() - beat < SILENT_S)
+        return lives(*found)
 
     def content_of(self, path: str, size: int, mtime_ns: int) -> str | None:
         """The fingerprint noted for a file that has not changed since."""
@@ -251,6 +248,18 @@ def _row(found: tuple[str, ...]) -> Row:
 def _text(path: str) -> str:
     """``path`` as SQLite takes it: bytes of a name that are not UTF-8 are shown as such."""
     return path if path.isprintable() else shown(path)
+
+
+def sign_of_life() -> tuple[str, int, str, float]:
+    """What tells others that this process works: host, process id, when it began, and the time now."""
+    return socket.gethostname(), os.getpid(), _born(os.getpid()), time.time()
+
+
+def lives(host: str, pid: int, born: str, beat: float) -> bool:
+    """Whether whoever gave that sign of life still works; on another machine, whether it was lately."""
+    if host == socket.gethostname():
+        return _born(pid) == born
+    return time.time() - beat < SILENT_S
 
 
 def _born(pid: int) -> str:

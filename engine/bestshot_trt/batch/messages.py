@@ -28,6 +28,8 @@ class TakeTask:
     config: Config
     target: Path
     """The folder of its results, put in place as a whole."""
+    home: Path | str
+    """Where they are in the end: ``target``, or a URI."""
     staging: Path
     """Where they are made; on the same disk."""
     track: Path

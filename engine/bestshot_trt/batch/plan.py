@@ -22,6 +22,7 @@ from .messages import RECEIPT
 
 STATE = ".bestshot"
 TAKES = "takes"
+ALL = "analyze, pick, export"
 _PLAIN = re.compile(r"[^\w.+-]+")
 _NAME_LENGTH = 60
 MOMENTS, TRACK = "moments.json", "track.parquet"
@@ -159,10 +160,27 @@ def receipt_of(folder: Path) -> dict[str, str]:
 def stages_left(receipt: dict[str, str], content: str, keys: Keys) -> str:
     """Which steps make results by ``keys`` of those that ``receipt`` is for; empty when they are these."""
     if receipt.get("content") != content or receipt.get("analyze") != keys.analyze:
-        return "analyze, pick, export"
+        return ALL
     if receipt.get("pick") != keys.pick:
         return "pick, export"
     return "" if receipt.get("export") == keys.export else "export"
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What is left to do of a take."""
+
+    stages: str
+    known: Path | None = None
+    """A track that serves, if one does."""
+    unsent: bool = False
+    """Whether all is done, and only has to go to where results are."""
+
+
+def standing(target: Path, content: str, keys: Keys) -> Standing:
+    """What is left of a take whose results are in ``target``, if they are."""
+    stages = stages_left(receipt_of(target), content, keys)
+    return Standing(stages, target / TRACK if stages != ALL else None)
 
 
 def identified(footage: Sequence[Footage], journal: Journal) -> Iterator[tuple[Footage, str, str | None]]:

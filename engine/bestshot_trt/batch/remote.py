@@ -90,11 +90,11 @@ def listed(uri: str) -> list[str]:
     """
 
     def look() -> list[str]:
-        store, path = _store(uri)
+        store, path = store_of(uri)
         found = store.find(path) if uri.endswith("/") else [p for p in store.glob(path) if not store.isdir(p)]
         return [str(store.unstrip_protocol(p)) for p in sorted(found)]
 
-    found = _attempted(uri, look, time.sleep)
+    found = attempted(uri, look, time.sleep)
     if not found:
         raise InputError(f"{shown_uri(uri)}: stands for no file; check the name")
     return [each for each in found if not name_of(each).startswith(".")]
@@ -106,11 +106,11 @@ def look_at(uri: str, pause: Pause = time.sleep) -> Look:
     Raises:
         InputError: it is not there or not to be had.
     """
-    return _attempted(uri, lambda: _look(uri), pause)
+    return attempted(uri, lambda: _look(uri), pause)
 
 
 def _look(uri: str) -> Look:
-    store, path = _store(uri)
+    store, path = store_of(uri)
     told = store.info(path)
     if told.get("type") == "directory":
         raise Unfetched(f"{shown_uri(uri)}: is a folder; end it with / to take all files in it")
@@ -136,7 +136,7 @@ def content_of(uri: str, pause: Pause = time.sleep) -> str | None:
     """
 
     def read() -> str | None:
-        store, path = _store(uri)
+        store, path = store_of(uri)
         with store.open(path, "rb", block_size=_CHUNK, cache_type="none") as file:
             if not file.size:
                 return None
@@ -147,7 +147,7 @@ def content_of(uri: str, pause: Pause = time.sleep) -> str | None:
                     return None
                 raise
 
-    return _attempted(uri, read, pause)
+    return attempted(uri, read, pause)
 
 
 @contextlib.contextmanager
@@ -159,7 +159,7 @@ def opened(uri: str, pause: Pause = time.sleep) -> Iterator[IO[bytes] | None]:
     """
 
     def begin() -> Any:
-        store, path = _store(uri)
+        store, path = store_of(uri)
         file = store.open(path, "rb", block_size=_PIECE, cache_type="blockcache")
         if not file.size:
             return None
@@ -173,7 +173,7 @@ def opened(uri: str, pause: Pause = time.sleep) -> Iterator[IO[bytes] | None]:
         file.seek(0)
         return file
 
-    file = _attempted(uri, begin, pause)
+    file = attempted(uri, begin, pause)
     try:
         yield file
     finally:
@@ -193,7 +193,7 @@ def fetch(uri: str, look: Look, target: Path, pause: Pause = time.sleep, most: i
     partial = target.with_name(f".{target.name[:80]}.part")
     try:
         with _Sink(partial) as sink:
-            _attempted(uri, lambda: _transfer(uri, look, sink, pause, most), pause)
+            attempted(uri, lambda: _transfer(uri, look, sink, pause, most), pause)
         partial.replace(target)
     finally:
         partial.unlink(missing_ok=True)
@@ -218,7 +218,7 @@ def _transfer(uri: str, look: Look, sink: _Sink, pause: Pause, most: int | None)
 
 def _pour(uri: str, sink: _Sink, pause: Pause, most: int | None) -> None:
     """What is missing in ``sink``, piece by piece."""
-    store, path = _store(uri)
+    store, path = store_of(uri)
     # From its beginning a file on the web comes in one answer.
     one = urlsplit(uri).scheme in _WEB and not sink.tell()
     with store.open(
@@ -268,7 +268,7 @@ class _Sink:
         self._file.close()
 
 
-def _store(uri: str) -> tuple[Any, str]:
+def store_of(uri: str) -> tuple[Any, str]:
     """The file system and the path in it."""
     import fsspec
 
@@ -282,27 +282,32 @@ def _store(uri: str) -> tuple[Any, str]:
     return store, path
 
 
-def _attempted(uri: str, work: Callable[[], Result], pause: Pause) -> Result:
-    """``work``, again after a pause that doubles where the fault may pass."""
+def attempted(uri: str, work: Callable[[], Result], pause: Pause, doing: str = "fetched") -> Result:
+    """``work``, again after a pause that doubles where the fault may pass.
+
+    Raises:
+        Unfetched: it cannot be ``doing``, as ``fetched`` or ``written``.
+    """
     for attempt in range(_ATTEMPTS):
         try:
             return work()
         except (InputError, DiskRefused):
             raise
         except Exception as error:  # each store's library has errors of its own
-            reason = _final(error)
+            reason = _final(error, doing)
             if reason is None and attempt + 1 < _ATTEMPTS:
                 pause(_FIRST_WAIT_S * 2**attempt)
                 continue
-            raise Unfetched(f"{shown_uri(uri)}: {reason or _said(error)}") from error
+            raise Unfetched(f"{shown_uri(uri)}: {reason or _said(error, doing)}") from error
     raise AssertionError
 
 
-def _final(error: Exception) -> str | None:
+def _final(error: Exception, doing: str) -> str | None:
     """Why another attempt is of no use; None where it may be."""
-    if isinstance(error, FileNotFoundError) and isinstance(error.__cause__, Exception):
-        # On the web every fault is called that.
-        error = error.__cause__
+    cause = error.__cause__
+    # On the web every fault is called that; of S3 its cause has no status, but a response.
+    if isinstance(error, FileNotFoundError) and isinstance(cause, Exception) and not hasattr(cause, "response"):
+        error = cause
     status = getattr(error, "status", None)
     kinds = {kind.__name__ for kind in type(error).__mro__}
     if isinstance(error, ImportError):
@@ -310,11 +315,11 @@ def _final(error: Exception) -> str | None:
     elif isinstance(error, ValueError) and "rotocol not known" in str(error):
         reason = "this kind of URI is not known; s3://, gs://, http:// and https:// are"
     elif isinstance(error, FileNotFoundError) or status in _GONE:
-        reason = "no such file; check the name"
+        reason = f"no such {'bucket' if doing == 'written' else 'file'}; check the name"
     elif kinds & _NO_CREDENTIALS:
         reason = "no credentials for this store; set them as its own tools take them (docs/batch.md)"
     elif isinstance(error, PermissionError) or status in _REFUSED:
-        reason = "the store refuses access; check the credentials and what they may read"
+        reason = "the store refuses access; check the credentials and what they allow"
     elif isinstance(status, int) and 400 <= status < 500 and status not in _PASSING:
         reason = f"the server answers {status}"
     elif isinstance(error, OSError) and error.errno == errno.EINVAL:
@@ -324,8 +329,8 @@ def _final(error: Exception) -> str | None:
     return reason
 
 
-def _said(error: Exception) -> str:
+def _said(error: Exception, doing: str) -> str:
     text = (str(error).splitlines() or [""])[0][:200]
     # Some name the address with all that is in it.
     text = re.sub(r"\?\S+", "?...", text)
-    return f"cannot be fetched after {_ATTEMPTS} attempts: {shown(text) or type(error).__name__}"
+    return f"cannot be {doing} after {_ATTEMPTS} attempts: {shown(text) or type(error).__name__}"

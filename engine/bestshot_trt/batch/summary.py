@@ -14,7 +14,8 @@ from ..clock import clock
 from ..errors import shown
 from ..files import write_text
 from . import plan
-from .best import Best, as_plain, best_moments, takes_in
+from .best import Best, as_plain, best_moments
+from .shelf import Shelf
 from .worklist import Tally, without_path
 
 JSON, CSV, PAGE = "summary.json", "summary.csv", "index.html"
@@ -23,15 +24,16 @@ BEST = 24
 _COLUMNS = ("take", "source", "state", "duration_s", "moments", "best_peak_s", "best_score", "reason")
 
 
-def write_summary(root: Path, tally: Tally) -> None:
-    """Write all three from the results in place and from ``tally``, whole or not at all.
+def write_summary(root: Path, tally: Tally, shelf: Shelf | None = None) -> None:
+    """Write all three from the results in place on ``shelf``, by default ``root``'s, and from ``tally``.
 
     Raises:
-        ExportError: one cannot be written.
+        ExportError: one cannot be written. InputError: what is in place cannot be read.
     """
-    takes = [_take(root, folder, document) for folder, document in takes_in(root)] if _has_takes(root) else []
+    shelf = shelf or Shelf(root)
+    takes = [_take(shelf, name, document) for name, document in shelf.takes()] if shelf else []
     failures = [_failure(path, reason) for path, reason in tally.failures]
-    best = best_moments(root, BEST) if takes else []
+    best = best_moments(shelf, BEST) if takes else []
     counts = {name: getattr(tally, name) for name in ("files", "done", "before", "duplicates", "skipped", "stopped")}
     document = {
         "schema": "bestshot-trt/batch",
@@ -46,15 +48,11 @@ def write_summary(root: Path, tally: Tally) -> None:
     write_text(root / PAGE, _page(takes, failures, best))
 
 
-def _has_takes(root: Path) -> bool:
-    return (root / plan.TAKES).is_dir()
-
-
-def _take(root: Path, folder: Path, document: Any) -> dict[str, Any]:
+def _take(shelf: Shelf, take: str, document: Any) -> dict[str, Any]:
     first = document.moments[0] if document.moments else None
-    reports = [name for name in ("report.html", "contact_sheet.jpg") if (folder / name).exists()]
+    reports = [name for name in ("report.html", "contact_sheet.jpg") if shelf.holds(take, name)]
     return {
-        "take": folder.relative_to(root).as_posix(),
+        "take": f"{plan.TAKES}/{take}",
         "source": shown(document.source.path),
         "state": "done",
         "duration_s": document.source.duration_s,

@@ -18,6 +18,7 @@ from .crew import TICK_S, Crew
 from .inputs import Footage
 from .journal import BEAT_S, Journal
 from .messages import Answer, Cost, Done, Failed, Length, LengthTask, Moved, RangeTask, Ready, TakeTask
+from .outbox import Outbox
 from .outlook import Outlook
 from .process import Line
 from .room import Room
@@ -30,12 +31,22 @@ _BATCH_WIDE = ("ConfigError", "ModelUnavailable", "BackendUnavailable", "EngineM
 class Supervisor:
     """Runs one batch over ``footage`` into ``root``; ``batch.workers`` must be set, ``where`` is as `Crew` takes it.
 
+    With ``uri`` results go there, and ``root`` is only for work.
+
     Raises:
         ExportError: ``root`` takes no files.
     """
 
     def __init__(
-        self, footage: Sequence[Footage], root: Path, config: Config, batch: BatchConfig, tell: Tell, **where: Any
+        self,
+        footage: Sequence[Footage],
+        root: Path,
+        config: Config,
+        batch: BatchConfig,
+        tell: Tell,
+        *,
+        uri: str | None = None,
+        **where: Any,
     ) -> None:
         check_folder(root)
         self.layout = plan.Layout(root)
@@ -48,6 +59,8 @@ class Supervisor:
         here = rates.circumstances_of(config, self._crew.place)
         self._outlook = Outlook(footage, config, here, rates.loaded(self.journal.costs()))
         self._beat_at = 0.0
+        self._uri = uri
+        self._outbox: Outbox | None = None
 
     def _tell(self, event: str, **fields: Any) -> None:
         self._outlook.hear(event, fields)
@@ -67,15 +80,22 @@ class Supervisor:
 
         Raises:
             ModelUnavailable, BackendUnavailable: the settings name what is not to be had here.
+            ExportError: results cannot be sent.
         """
         try:
             self._clear()
+            if self._uri is not None:
+                self._outbox = Outbox(self._uri, self.layout, self.journal.owner)
             ready = self._ready()
             self._model_name = ready.model
             # Found once, it is so for all takes, whatever the hub says meanwhile.
             self._without_model = ready.note if ready.model == "none" and self._config.analyze.model == "auto" else None
             keys = plan.keys_of(self._config, self._model_name)
-            self._list = Worklist(self._footage, self.layout, self.journal, keys, self._batch, self.tally, self._tell)
+            if self._outbox is not None:
+                self._outbox.begin(keys)
+            self._list = Worklist(
+                self._footage, self.layout, self.journal, keys, self._batch, self.tally, self._tell, self._outbox
+            )
             try:
                 while self._step():
                     pass
@@ -83,6 +103,8 @@ class Supervisor:
                 self._list.end()
         finally:
             self._crew.end()
+            if self._outbox is not None:
+                self._outbox.end()
             self.journal.close()
             rates.remember(self._outlook.measured)
         return self.tally
@@ -106,7 +128,7 @@ class Supervisor:
         self._list.turn()
         self._assign()
         busy = self._crew.busy
-        if not busy and (self.tally.stopped or not (self._list or self._splitter)):
+        if not busy and (self.tally.stopped or not (self._list or self._splitter)) and not self._list.sending():
             return False
         ready = wait([worker.connection for worker in busy], TICK_S)
         if not busy:
@@ -126,7 +148,7 @@ class Supervisor:
 
     def _assign(self) -> None:
         for number in self._crew.free():
-            if self.tally.stopped or not self._room.is_there:
+            if self.tally.stopped or self._list.sends_enough or not self._room.is_there:
                 return
             stretch = self._splitter.next()
             job = stretch.job if stretch else self._list.next()
@@ -166,6 +188,7 @@ class Supervisor:
             content=job.content,
             config=config,
             target=self.layout.target(job.name),
+            home=self.layout.target(job.name) if self._uri is None else f"{self._uri}/{plan.TAKES}/{job.name}",
             staging=self._crew.staging(worker),
             track=self.layout.track(job.content, job.keys.analyze),
             parts=self.layout.parts(job.content, job.keys.analyze),
@@ -208,6 +231,18 @@ class Supervisor:
 
     def _finished(self, worker: Line, job: plan.Job, answer: Done) -> None:
         seconds = time.monotonic() - worker.started
+        if answer.cost is not None:
+            self._remember(job, answer.cost)
+        self._list.settled(job)
+        if self._outbox is None:
+            self._enter(job, answer, seconds)
+        else:
+            self._outbox.put(job, lambda: self._enter(job, answer, seconds))
+        worker.finished += 1
+        self._crew.drop_if_used_up(worker)
+
+    def _enter(self, job: plan.Job, answer: Done, seconds: float) -> None:
+        """The results are where they are to be."""
         self.journal.finish(
             job.content,
             job.keys,
@@ -216,14 +251,9 @@ class Supervisor:
             stages=job.stages,
             path=str(job.footage.source),
         )
-        if answer.cost is not None:
-            self._remember(job, answer.cost)
-        self._list.settled(job)
         self.tally.done += 1
         self.tally.footage_s += answer.footage_s
         self._tell("done", path=job.footage.source, footage_s=answer.footage_s, seconds=seconds, notes=answer.notes)
-        worker.finished += 1
-        self._crew.drop_if_used_up(worker)
 
     def _remember(self, job: plan.Job, cost: Cost) -> None:
         measured = rates.Measured(

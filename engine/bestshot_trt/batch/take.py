@@ -48,7 +48,7 @@ def deliver(task: TakeTask, progress: Progress) -> Done:
     scored = pipeline.rescore(prompts.apply(_unprompted(track), task.config.pick, progress), task.config)
     write_track(scored, task.staging / results.TRACK)
     info = probe(task.path)
-    document = pipeline.deliver(scored, info, task.staging, task.config, progress, home=task.target)
+    document = pipeline.deliver(scored, info, task.staging, task.config, progress, home=task.home)
     if task.origin is not None and task.config.export.cut_lists:
         _point_home(document, task)
     write_text(task.staging / RECEIPT, task.receipt)
@@ -124,7 +124,8 @@ def _point_home(document: MomentsDocument, task: TakeTask) -> None:
     write_cut_lists(
         document,
         task.staging / results.CUTS,
-        source=task.target / task.path.name,
+        # In a store there is no path: a name that is the same wherever the work was done.
+        source=(Path("/", task.target.name) if isinstance(task.home, str) else task.home) / task.path.name,
         audio_channels=channels_of(probe(task.path)),
         drop_frame=task.config.export.timecode == "df",
     )

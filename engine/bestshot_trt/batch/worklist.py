@@ -10,16 +10,18 @@ from pathlib import Path
 from typing import Any
 
 from ..config import BatchConfig
-from ..errors import shown
+from ..errors import InputError, shown
 from . import plan
 from .inputs import Footage
 from .journal import Journal, Keys, Row
+from .outbox import Outbox, Sent
 from .staging import Stage
 
 _LOOK_AGAIN_S = 1.0
+_ASK_AGAIN_S = 10.0
+"""The same for what another machine works on, which takes requests to the store."""
 _AHEAD = 2
 """Remote files are fetched for so many takes more than there are workers."""
-ALL = "analyze, pick, export"
 
 Tell = Callable[..., Any]
 """Called with an event's name and its fields."""
@@ -61,7 +63,9 @@ class Worklist:
         batch: BatchConfig,
         tally: Tally,
         tell: Tell,
+        outbox: Outbox | None = None,
     ) -> None:
+        self._outbox = outbox
         self._layout, self._journal, self._keys, self._batch = layout, journal, keys, batch
         self._tally, self._tell = tally, tell
         local = [item for item in footage if item.uri is None]
@@ -95,6 +99,8 @@ class Worklist:
                 self._stage.drop(item)
             else:
                 self._stage.fetch(job)
+        for sent in self._outbox.sent() if self._outbox is not None else ():
+            self._sent(sent)
         for job, reason in self._stage.fetched():
             if reason is None:
                 self._again.append(job)
@@ -102,6 +108,23 @@ class Worklist:
             self._journal.note(job.content, str(job.footage.source), "failed", reason)
             self._stage.drop(job.footage)
             self.give_up(job.footage.source, reason)
+
+    def _sent(self, sent: Sent) -> None:
+        if sent.reason is None:
+            sent.finish()
+            return
+        source = sent.job.footage.source
+        self._journal.note(sent.job.content, str(source), "failed", sent.reason)
+        self.give_up(source, f"{sent.reason}; its results are kept in {shown(self._layout.root)}, run the batch again")
+
+    def sending(self) -> bool:
+        """With nothing else to do: whether finished takes are still on their way."""
+        return self._outbox is not None and self._outbox.last()
+
+    @property
+    def sends_enough(self) -> bool:
+        """Whether so many finished takes are on their way that none should be begun."""
+        return self._outbox is not None and self._outbox.full
 
     def settled(self, job: plan.Job) -> None:
         """Nothing more will be done with this job; a file that was fetched for it goes."""
@@ -139,7 +162,7 @@ class Worklist:
         """A take that another batch was working on, if that is over."""
         if not self._elsewhere or time.monotonic() < self._look_at:
             return None
-        self._look_at = time.monotonic() + _LOOK_AGAIN_S
+        self._look_at = time.monotonic() + (_LOOK_AGAIN_S if self._outbox is None else _ASK_AGAIN_S)
         for _ in range(len(self._elsewhere)):
             job = self._claimed(*self._elsewhere.popleft())
             if job is not None and job.footage.uri is not None:
@@ -153,16 +176,34 @@ class Worklist:
         if row is None:
             self._elsewhere.append((item, content))
             return None
-        target = self._layout.target(row.name)
-        stages = plan.stages_left(plan.receipt_of(target), content, self._keys)
-        if not stages:
-            self._in_place(item, row)
+        name = row.name if self._outbox is None else self._outbox.name_of(content) or row.name
+        try:
+            standing = self._standing(name, content)
+        except InputError as error:
+            self._journal.restore(row)
+            self._journal.note(content, str(item.source), "failed", str(error))
+            self.give_up(item.source, str(error))
+            return None
+        if standing is None:
+            self._journal.restore(row)
+            self._elsewhere.append((item, content))
+            return None
+        if not standing.stages:
+            job = plan.Job(item, content, name, self._keys, None, "")
+            if standing.unsent and self._outbox is not None:
+                self._outbox.put(job, lambda: self._in_place(item, row))
+            else:
+                self._in_place(item, row)
             return None
         if row.state in ("failed", "skipped") and row.keys == self._keys and not self._batch.retry_failed:
             self._settled_before(item, row)
             return None
-        known = target / plan.TRACK if stages != ALL else None
-        return plan.Job(item, content, row.name, self._keys, known, stages)
+        return plan.Job(item, content, name, self._keys, standing.known, standing.stages)
+
+    def _standing(self, name: str, content: str) -> plan.Standing | None:
+        if self._outbox is None:
+            return plan.standing(self._layout.target(name), content, self._keys)
+        return self._outbox.standing(name, content, self._keys)
 
     def _in_place(self, item: Footage, row: Row) -> None:
         if row.state == "done" and row.keys == self._keys:

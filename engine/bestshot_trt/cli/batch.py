@@ -17,6 +17,7 @@ from .exits import put, reported, say
 from .given import Given, takes
 
 if TYPE_CHECKING:
+    from ..batch.place import Place
     from ..batch.worklist import Tally
 
 _PANEL = "Batch"
@@ -31,12 +32,12 @@ FootageArgument = Annotated[
     ),
 ]
 BatchFolder = Annotated[
-    Path,
+    str,
     typer.Option(
         "-o",
         "--output",
-        metavar="DIR",
-        help="Where all results go; run again to resume.",
+        metavar="DIR|URI",
+        help="Where all results go, as a folder or s3://bucket/results; run again to resume.",
         show_default=False,
         rich_help_panel=o.OUTPUT,
     ),
@@ -44,6 +45,16 @@ BatchFolder = Annotated[
 _DRY_RUN = Annotated[
     bool | None,
     typer.Option("--dry-run", help="Only say what would be done; nothing is written.", rich_help_panel=_PANEL),
+]
+_WORK = Annotated[
+    Path | None,
+    typer.Option(
+        "--work",
+        metavar="DIR",
+        help="Where to work when results go to a URI; unset: in the user's cache.",
+        show_default=False,
+        rich_help_panel=_PANEL,
+    ),
 ]
 _RAY = Annotated[
     str | None,
@@ -60,7 +71,7 @@ BATCH = (
     o.group(BatchConfig, _PANEL, "workers", "max_failures", "retry_failed")
     | {"dry_run": _DRY_RUN}
     | o.group(BatchConfig, _PANEL, "stall", "recycle", "memory", "stage_space")
-    | {"ray": _RAY}
+    | {"work": _WORK, "ray": _RAY}
     | o.group(BatchConfig, _PANEL)
 )
 DryRunJson = Annotated[
@@ -104,17 +115,19 @@ def batch(
     with reported(verbose=verbose):
         settings = given.settings()
         work = dict(given.options["batch"])
-        dry_run, ray = work.pop("dry_run", False), work.pop("ray", None)
+        dry_run, ray, folder = work.pop("dry_run", False), work.pop("ray", None), work.pop("work", None)
         chosen = BatchConfig(**work)
         from .. import results
         from ..batch import inputs, places, supervisor
+        from ..batch.place import place_of
 
         results.check_look(settings.export)
-        files = inputs.expand(footage, without=output, stdin=sys.stdin)
         if json and not dry_run:
             raise ConfigError("--json goes with --dry-run; --log-json says what happens in a batch")
+        place = place_of(output, folder)
+        files = inputs.expand(footage, without=place.root, without_uri=place.uri, stdin=sys.stdin)
         if dry_run:
-            _dry_run(files, output, settings, chosen, json)
+            _dry_run(files, place, settings, chosen, json)
             return
         from ..cards.load import Loads
         from .batchview import open_view
@@ -125,26 +138,28 @@ def batch(
                 open_view(len(files), quiet=quiet, as_json=log_json, metrics=metrics) as view,
                 Loads() if sampled else nullcontext() as view.loads,
             ):
-                boss = supervisor.Supervisor(files, output, settings, chosen, view.hear, **where)
+                boss = supervisor.Supervisor(files, place.root, settings, chosen, view.hear, uri=place.uri, **where)
                 view.watch(boss)
                 tally = boss.run()
                 view.publish()
-        _finish(output, tally, quiet=quiet, as_json=log_json)
+        _finish(place, tally, quiet=quiet, as_json=log_json)
 
 
-def _finish(output: Path, tally: Tally, *, quiet: bool, as_json: bool) -> None:
-    from ..batch.summary import write_summary
+def _finish(place: Place, tally: Tally, *, quiet: bool, as_json: bool) -> None:
+    from ..batch.summary import CSV, JSON, PAGE, write_summary
     from ..batch.worklist import without_path
     from ..errors import shown
 
-    write_summary(output, tally)
+    write_summary(place.root, tally, place.shelf())
+    for name in (JSON, CSV, PAGE):
+        place.publish(name)
     if tally.failures:
         width = min(60, max(len(shown(Path(path).name)) for path, _ in tally.failures))
         lines = (f"{shown(Path(path).name):{width}}  {without_path(path, reason)}\n" for path, reason in tally.failures)
         put("".join(lines))
     put(_sentence(tally) + "\n")
     if not quiet and not as_json:
-        say(f"results are in {shown(output)}; open {shown(output / 'index.html')}")
+        say(f"results are in {place}; open {place}/{PAGE}")
     if tally.stopped and not as_json:
         say(f"stopped early: {tally.stopped}")
     if tally.failures or tally.stopped:
@@ -162,12 +177,12 @@ def _sentence(tally: Tally) -> str:
     return f"{tally.files} files: " + ", ".join(filter(None, parts))
 
 
-def _dry_run(files: list[Any], output: Path, settings: Any, chosen: BatchConfig, json: bool) -> None:
+def _dry_run(files: list[Any], place: Place, settings: Any, chosen: BatchConfig, json: bool) -> None:
     from ..batch.dry_run import look_ahead
     from ..batch.places import here
 
     work, where = here(settings, chosen)
-    prospects = look_ahead(files, output, settings, work, where["place"])
+    prospects = look_ahead(files, place.root, settings, work, where["place"], place.receipts())
     if json:
         put(jsonlib.dumps(prospects.plain(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     else:
@@ -175,7 +190,9 @@ def _dry_run(files: list[Any], output: Path, settings: Any, chosen: BatchConfig,
 
 
 def best(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder given to batch -o.", show_default=False)],
+    output: Annotated[
+        str, typer.Argument(metavar="DIR|URI", help="The folder or URI given to batch -o.", show_default=False)
+    ],
     top: Annotated[int, typer.Option("-k", "--top", help="How many moments to list.", min=1, max=1000)] = 20,
     diversity: Annotated[
         float,
@@ -192,10 +209,11 @@ def best(
     """
     with reported(verbose=verbose):
         from ..batch.best import as_plain, best_moments
+        from ..batch.place import place_of
         from ..clock import clock
         from ..errors import shown
 
-        found = best_moments(folder, top, diversity)
+        found = best_moments(place_of(output).shelf(), top, diversity)
         if json:
             put(jsonlib.dumps([as_plain(moment) for moment in found], indent=2) + "\n", encoding="utf-8")
             return
