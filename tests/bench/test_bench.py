@@ -175,3 +175,42 @@ def test_the_quick_test_says_what_limits_and_what_the_recipe_gives(
     assert speed["limit"] == max(speed["stages"], key=lambda stage: stage["seconds"])["name"]
     assert speed["times_real_time"] == pytest.approx(4 / speed["whole_s"])
     assert speed["speedup"]["runs"] == 3
+
+
+def test_the_quick_test_uses_less_footage_where_an_analysis_is_slow(
+    clip: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from bestshot_trt.config import AnalyzeConfig
+    from bestshot_trt.speed import quick
+
+    take = clip(H264, seconds=20)
+    monkeypatch.setattr(quick, "ONE_S", 1e-9)
+    monkeypatch.setattr(quick, "PATIENCE_S", -1)
+    speed = quick.test_speed(take, AnalyzeConfig(model="none", backend="cpu"))
+    assert quick.LEAST_S <= speed.footage_s < 10
+    assert speed.speedup is not None
+    assert speed.speedup.runs == 1
+
+
+def test_an_interrupted_measurement_leaves_nothing_running(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import subprocess
+    import time
+
+    pids = tmp_path / "pids"
+    inner = f"import os, time; open({str(pids)!r}, 'w').write(str(os.getpid())); time.sleep(60)"
+    outer = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {inner!r}])"
+
+    def interrupted(self: Any, *_: Any, **__: Any) -> Any:
+        until = time.monotonic() + 30
+        while not (pids.exists() and pids.read_text()) and time.monotonic() < until:
+            time.sleep(0.02)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(subprocess.Popen, "communicate", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        process([sys.executable, "-c", outer])
+    status = Path(f"/proc/{pids.read_text()}/stat")
+    until = time.monotonic() + 10
+    while status.exists() and status.read_text().split()[2] != "Z" and time.monotonic() < until:
+        time.sleep(0.02)
+    assert not status.exists() or status.read_text().split()[2] == "Z"

@@ -18,6 +18,7 @@ from bench.cases import CASES, _on_gpu  # noqa: E402
 from bench.cases import batch as batch_case  # noqa: E402
 from bench.cases import export as export_case  # noqa: E402
 from bench.cases import kernels as kernel_case  # noqa: E402
+from bench.cases import memory as memory_case  # noqa: E402
 from bench.cases import pick as pick_case  # noqa: E402
 from bench.cases import score as score_case  # noqa: E402
 from bench.gpu import rows as gpu_rows  # noqa: E402
@@ -216,3 +217,16 @@ def test_a_failing_command_is_red(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setitem(CASES, "batch", dataclasses.replace(CASES["batch"], measure=fails))
     (row,) = CASES["batch"].rows(request(tmp_path, tmp_path / "a.mp4"))
     assert row["red"] == "batch ended with 1: no space"
+
+
+def test_peak_memory_is_that_of_the_analysis_alone(clip: Any, tmp_path: Path) -> None:
+    ours = np.ones(1 << 30, np.uint8)
+    peak = memory_case.peak_mib(clip(H264), tmp_path)
+    assert 30 < peak < len(ours) / 2**20 / 2
+
+
+def test_memory_compares_a_short_and_a_long_loop(clip: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory_case, "SHORT_S", 4)
+    monkeypatch.setattr(memory_case, "LONG_S", 8)
+    (row,) = CASES["memory"].rows(request(tmp_path, clip(H264)))
+    assert row["ratio"] == pytest.approx(row["long"] / row["short"], abs=0.01)

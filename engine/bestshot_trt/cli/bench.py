@@ -22,6 +22,18 @@ Take = Annotated[
 ]
 
 
+_SHORT_S = 10
+_ADVICE = {
+    "read": ("a faster disk, or footage copied to one first",) * 2,
+    "decode and scale": ("fewer samples (--fps), or an NVIDIA GPU", "more takes at a time (batch)"),
+    "embed": (
+        "a smaller model, --precision int8 where the model has it, fewer samples (--fps), or an NVIDIA GPU",
+        "TensorRT's engine of the model (bestshot-trt build), or a smaller model",
+    ),
+}
+"""On the CPU, and on a GPU."""
+
+
 @takes(files=False, analyze=o.group(AnalyzeConfig, o.ANALYSIS, "fps", "model", "precision", "backend"))
 def bench(
     take: Take = None,
@@ -68,6 +80,10 @@ def _table(speed: Speed) -> str:
         lines.append(
             f"plain recipe:        analyze is {speed.speedup.median:.2f} times as fast ({low:.2f} to {high:.2f})"
         )
+    if advice := _ADVICE.get(speed.limit.name):
+        lines.append(f"what would help:     {advice[speed.backend == 'gpu']}")
+    if speed.footage_s < _SHORT_S:
+        lines.append(f"mind:                under {_SHORT_S:g} s of footage, so that the start of programs weighs in")
     if speed.fallback_reason:
         lines.append(f"backend:             {speed.fallback_reason}")
     return "".join(f"{line}\n" for line in lines)

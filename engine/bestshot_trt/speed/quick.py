@@ -8,24 +8,31 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..backends import Backend, open_backend
-from ..config import AnalyzeConfig, Config
+from ..backends import Backend
+from ..config import AnalyzeConfig
 from ..decode import probe
 from ..demo import make_take
 from ..errors import BestshotError, InputError, shown
 from ..export._ffmpeg import find_ffmpeg
 from ..frames import DecodeReport, FrameBatch, VideoInfo
-from ..pipeline import analyze
+from ..pipeline import backend_for, measurements, no_pictures
 from ..progress import Progress, silent
+from ..samples import Samples
 from .timing import Summary, paired, summarise, wall_of
 
 FOOTAGE_S = 30.0
 """So much of a take is used, from its start."""
+LEAST_S = 4.0
+"""So much of it even where an analysis is slow."""
+ONE_S = 5.0
+"""So long an analysis may take; on a slow machine, or with a large model, less footage is used."""
 RUNS = 3
+PATIENCE_S = 45.0
+"""After so long no further run is begun, of the stages as of the recipe."""
 _READ_BYTES = 1 << 20
 
 
@@ -73,12 +80,16 @@ def test_speed(take: Path | None, config: AnalyzeConfig, progress: Progress = si
         BackendUnavailable, ModelUnavailable: what ``config`` names is not to be had here.
         ExportError: ffmpeg is missing, or there is no space for a temporary file.
     """
-    with tempfile.TemporaryDirectory(prefix="bestshot-") as name, _used(take, Path(name), progress) as used:
-        backend = open_backend(config, progress)
+    with tempfile.TemporaryDirectory(prefix="bestshot-") as name:
+        folder = Path(name)
+        source = take or _made(folder, progress)
+        used = _start_of(source, FOOTAGE_S, folder)
+        backend = backend_for(probe(used), config, progress)
         progress("time each stage", 0, 2, "steps")
-        whole, footage, stages = _in_turn(used, config, backend)
+        used = _short_enough(source, used, folder, config, backend)
+        whole, footage, stages = _in_turn(source, used, config, backend)
         progress("time the plain recipe", 1, 2, "steps")
-        speedup = _against_recipe(used, Path(name), config, backend)
+        speedup = _against_recipe(used, folder, config, backend)
     return Speed(
         take=shown(take.name) if take else "made",
         footage_s=footage,
@@ -92,24 +103,26 @@ def test_speed(take: Path | None, config: AnalyzeConfig, progress: Progress = si
     )
 
 
-@contextmanager
-def _used(take: Path | None, folder: Path, progress: Progress) -> Iterator[Path]:
-    """The part of ``take`` that is measured: itself where it is short, else its start, copied."""
-    if take is None:
-        make_take(folder / "made.mp4", progress)
-        yield folder / "made.mp4"
-        return
+def _made(folder: Path, progress: Progress) -> Path:
+    make_take(folder / "made.mp4", progress)
+    return folder / "made.mp4"
+
+
+def _start_of(take: Path, seconds: float, folder: Path) -> Path:
+    """The start of ``take``, copied; or ``take`` itself where it is short, or where no container takes it."""
     info = probe(take)
-    start = folder / f"start{take.suffix}"
-    if info.duration_claim and info.duration_claim > 1.5 * FOOTAGE_S and _copied(take, info, start):
-        yield start
-    else:
-        yield take
+    if info.duration_claim and info.duration_claim <= 1.5 * seconds:
+        return take
+    for suffix in (take.suffix, ".mkv"):
+        start = folder / f"start-{seconds:.0f}{suffix}"
+        if _copied(take, info, start, seconds):
+            return start
+    return take
 
 
-def _copied(take: Path, info: VideoInfo, start: Path) -> bool:
+def _copied(take: Path, info: VideoInfo, start: Path, seconds: float) -> bool:
     """Whether the start could be copied and read again; some containers do not take it."""
-    command = [find_ffmpeg(), "-v", "error", "-nostdin", "-i", f"file:{take.absolute()}", "-t", f"{FOOTAGE_S:g}"]
+    command = [find_ffmpeg(), "-v", "error", "-nostdin", "-i", f"file:{take.absolute()}", "-t", f"{seconds:g}"]
     command += ["-map", f"0:{info.stream_index}", "-c", "copy", "-y", f"file:{start}"]
     if subprocess.run(command, check=False, capture_output=True).returncode:
         return False
@@ -119,9 +132,33 @@ def _copied(take: Path, info: VideoInfo, start: Path) -> bool:
         return False
 
 
-def _in_turn(take: Path, config: AnalyzeConfig, backend: Backend) -> tuple[float, float, tuple[Stage, ...]]:
+def _short_enough(take: Path, used: Path, folder: Path, config: AnalyzeConfig, backend: Backend) -> Path:
+    """As much of ``take`` as is gone through in `ONE_S`, found by a few seconds of it; the very first run is slower."""
+    trial = _start_of(take, LEAST_S, folder)
+    _go_through(trial, config, backend)
+    started = time.perf_counter()
+    footage = _go_through(trial, config, backend)
+    seconds = footage * ONE_S / max(time.perf_counter() - started, 1e-3)
+    return used if seconds >= FOOTAGE_S else _start_of(used, max(LEAST_S, seconds), folder)
+
+
+def _go_through(take: Path, config: AnalyzeConfig, backend: Backend) -> float:
+    """Analyse ``take`` as `analyze` does, with what is opened already; seconds of footage."""
+    info, report, samples = probe(take), DecodeReport(), Samples(backend)
+    with closing(measurements(info, config, backend, report)) as batches:
+        for batch in batches:
+            samples.add(batch)
+    if not len(samples):
+        raise no_pictures(info)
+    return float(report.duration)
+
+
+def _in_turn(
+    source: Path, take: Path, config: AnalyzeConfig, backend: Backend
+) -> tuple[float, float, tuple[Stage, ...]]:
     """Median seconds of an analysis, seconds of footage, and each stage as what it adds.
 
+    ``take`` is ``source`` or its start; what is read is read from ``source``, whose disk is the one that matters.
     Stages overlap in an analysis, so that their sum may be more than its time.
     """
     info, embedder = probe(take), backend.embedder
@@ -129,7 +166,7 @@ def _in_turn(take: Path, config: AnalyzeConfig, backend: Backend) -> tuple[float
 
     def whole() -> None:
         nonlocal footage
-        footage = float(analyze(take, Config(analyze=config)).meta.duration)
+        footage = _go_through(take, config, backend)
 
     def decoded(use: Callable[[FrameBatch], object]) -> Callable[[], None]:
         def run() -> None:
@@ -145,14 +182,14 @@ def _in_turn(take: Path, config: AnalyzeConfig, backend: Backend) -> tuple[float
         "embed": decoded(lambda batch: embedder.embed(embedder.prepare(batch))()),
     }
     seconds: dict[str, list[float]] = {name: [] for name in runs}
-    for _ in range(RUNS):
+    for _ in _rounds():
         for name, run in runs.items():
             started = time.perf_counter()
             run()
             seconds[name].append(time.perf_counter() - started)
     took = {name: summarise(values).median for name, values in seconds.items()}
     stages = (
-        Stage("read", _read(take)),
+        Stage("read", _read(source, take.stat().st_size)),
         Stage("decode and scale", took["decode"]),
         Stage("measure", max(0.0, took["measure"] - took["decode"])),
         Stage("embed", max(0.0, took["embed"] - took["decode"])),
@@ -160,14 +197,25 @@ def _in_turn(take: Path, config: AnalyzeConfig, backend: Backend) -> tuple[float
     return took["whole"], footage, stages
 
 
-def _read(take: Path) -> float:
-    """Seconds to read the file, from the disk where the system lets go of what it holds of it."""
-    with take.open("rb", buffering=0) as file:
+def _rounds() -> Iterator[int]:
+    """`RUNS` of them, fewer when they take long."""
+    began = time.perf_counter()
+    for number in range(RUNS):
+        if number and time.perf_counter() - began > PATIENCE_S:
+            return
+        yield number
+
+
+def _read(source: Path, size: int) -> float:
+    """Seconds to read the first ``size`` bytes, from the disk where the system lets go of what it holds of them."""
+    with source.open("rb", buffering=0) as file:
         if hasattr(os, "posix_fadvise"):
+            # What was just written stays in memory until it is on the disk.
+            os.fsync(file.fileno())
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
         started = time.perf_counter()
-        while file.read(_READ_BYTES):
-            pass
+        while size > 0 and (chunk := file.read(min(size, _READ_BYTES))):
+            size -= len(chunk)
         return time.perf_counter() - started
 
 
@@ -179,6 +227,7 @@ def _against_recipe(take: Path, folder: Path, config: AnalyzeConfig, backend: Ba
     seed = [sys.executable, "-m", "bestshot_trt.speed.seed", str(take), str(folder / "seed"), "--no-cut"]
     seed += ["--fps", f"{config.fps:g}", *(("--model", model) if clip else ())]
     try:
-        return paired(wall_of(ours), wall_of(seed), RUNS, warm_up=False).speedup
+        pairs = [paired(wall_of(ours), wall_of(seed), 1, warm_up=False) for _ in _rounds()]
+        return summarise([pair.speedup.median for pair in pairs])
     except BestshotError:
         return None

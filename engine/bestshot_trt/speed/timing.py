@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import resource
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Sequence
@@ -77,13 +80,26 @@ def process(command: Sequence[str]) -> Spent:
     """
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     started = time.perf_counter()
-    done = subprocess.run(command, check=False, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    code, words = _ended(command)
     wall = time.perf_counter() - started
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    if done.returncode:
-        words = done.stderr.strip().splitlines() or ["no message"]
-        raise BestshotError(f"{command[0]} ended with {done.returncode}: {words[-1]}")
+    if code:
+        raise BestshotError(f"{command[0]} ended with {code}: {words}")
     return Spent(wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+
+
+def _ended(command: Sequence[str]) -> tuple[int, str]:
+    """Exit code and last words of ``command``; when this is interrupted, all that it has started ends with it."""
+    with subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as running:
+        try:
+            _, errors = running.communicate()
+        except BaseException:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(running.pid, signal.SIGKILL)
+            raise
+    return running.returncode, (errors.strip().splitlines() or ["no message"])[-1]
 
 
 def wall_of(command: Sequence[str]) -> Seconds:
