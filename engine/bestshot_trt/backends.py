@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -47,6 +48,8 @@ class Backend:
     """How many results of `measure`, and of `embed`, may be on their way before the oldest is waited for."""
     working: Callable[[], contextlib.AbstractContextManager[None]] = contextlib.nullcontext
     """`measure` and the embedder run within it: on a GPU it makes the card and the stream current on this thread."""
+    load: Callable[[], None] = lambda: None
+    """Loads what only `measure` and the embedder need, which can be done while the first pictures are decoded."""
     relieve: Callable[[], None] = lambda: None
     """Gives memory back that nobody uses, before work that did not fit is tried again in smaller pieces."""
     notes: tuple[str, ...] = ()
@@ -89,26 +92,36 @@ def _fix_mmap_threshold() -> None:
 
 
 def _cpu_backend(config: AnalyzeConfig, progress: Progress, fallback_reason: str | None) -> Backend:
-    import cv2
-
-    from bestshot_kernels.frame_stats import frame_stats
-
     from .decode import PyAVDecoder
     from .embed.models import CPU_DEFAULT
     from .embed.resolve import open_embedder
 
     _fix_mmap_threshold()
     resolved = open_embedder(config, default=CPU_DEFAULT, progress=progress)
-    # libav's decoding threads already fill the cores; OpenCV's own would only take turns with them.
-    cv2.setNumThreads(1)
     return Backend(
         name="cpu",
         fallback_reason=fallback_reason,
         decoder=PyAVDecoder(),
-        measure=lambda pixels: finished(frame_stats(pixels)),
+        measure=lambda pixels: finished(_opencv_stats()(pixels)),
         embedder=resolved.embedder,
         model_note=resolved.note,
+        load=_load_opencv,
     )
+
+
+def _load_opencv() -> None:
+    _opencv_stats()
+
+
+@functools.cache
+def _opencv_stats() -> Callable[[Any], FrameStats]:
+    import cv2
+
+    from bestshot_kernels.frame_stats import frame_stats
+
+    # libav's decoding threads already fill the cores; OpenCV's own would only take turns with them.
+    cv2.setNumThreads(1)
+    return frame_stats
 
 
 def _gpu_backend(config: AnalyzeConfig, progress: Progress, frames: Frames | None) -> Backend:

@@ -25,7 +25,7 @@ from .progress import Progress, silent
 from .provenance import PROGRAM, Decode, Machine, Source, Video
 from .samples import Measured, Samples, measured
 from .source import fingerprint
-from .track import Track, TrackMeta, open_track, scores, write_track
+from .track import Track, TrackMeta, load_arrow, open_track, scores, write_track
 
 if TYPE_CHECKING:
     from .embed.prove import Footage
@@ -52,6 +52,8 @@ def _analyze(info: VideoInfo, config: Config, progress: Progress) -> Track:
     report = DecodeReport(notes=list(backend.notes))
     samples = Samples(backend)
     with contextlib.closing(measurements(info, config.analyze, backend, report)) as batches:
+        backend.load()
+        load_arrow()
         for batch in batches:
             samples.add(batch)
             progress("analyze", float(batch.times[-1]), info.duration_claim)
@@ -77,7 +79,10 @@ def backend_for(info: VideoInfo, config: AnalyzeConfig, progress: Progress) -> B
 
 
 def measurements(info: VideoInfo, config: AnalyzeConfig, backend: Backend, report: DecodeReport) -> Generator[Measured]:
-    """What the backend's decoder gives of the take, measured ahead on a thread; close it to stop that."""
+    """What the backend's decoder gives of the take, measured ahead on a thread; close it to stop that.
+
+    The decoder is at work when this returns: libraries loaded after that cost little time of their own.
+    """
     pictures = backend.decoder.batches(info, config, report, backend.embedder.view)
     return prefetch(measured(backend, pictures), BATCHES_AHEAD)
 

@@ -6,7 +6,7 @@ import queue
 import threading
 from collections.abc import Generator, Iterable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TypeVar, cast
 
 Item = TypeVar("Item")
 
@@ -17,10 +17,18 @@ class _End:
 
 
 def prefetch(items: Iterable[Item], depth: int) -> Generator[Item]:
-    """Yield ``items``, computed up to ``depth`` items ahead on another thread.
+    """Yield ``items``, computed up to ``depth`` items ahead on another thread, which is at work when this returns.
 
     An error raised there is raised here. Closing this generator stops the thread.
     """
+    ahead = _ahead(items, depth)
+    # As far as its first yield: only a generator that has begun does its last words when it is closed.
+    next(ahead)
+    return cast("Generator[Item]", ahead)
+
+
+def _ahead(items: Iterable[Item], depth: int) -> Generator[Item | None]:
+    """None once the thread has been started, then ``items``."""
     ready: queue.Queue[Item | _End] = queue.Queue(depth)
     stopped = threading.Event()
 
@@ -50,6 +58,7 @@ def prefetch(items: Iterable[Item], depth: int) -> Generator[Item]:
     worker = threading.Thread(target=work, name="prefetch", daemon=True)
     worker.start()
     try:
+        yield None
         while True:
             item = ready.get()
             if isinstance(item, _End):

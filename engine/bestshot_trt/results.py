@@ -25,7 +25,7 @@ from .moments import MomentsDocument
 from .progress import Progress
 from .sheet import sheet_entry
 from .source import fingerprint
-from .track import Track, open_track
+from .track import Track, has_track, open_track
 
 if TYPE_CHECKING:
     from .export import Thumbnail
@@ -152,13 +152,8 @@ def check_track_output(path: Path, source: Path, *, overwrite: bool) -> None:
     if path.exists():
         if not overwrite:
             raise ConfigError(f"{shown(path)}: already exists; add --overwrite, or name another file with -o")
-        try:
-            check_regular(path)
-            open_track(path)
-        except InputError:
-            raise ConfigError(
-                f"{shown(path)}: is not a score track, so it is not replaced; name another file with -o"
-            ) from None
+        if not has_track(path):
+            raise ConfigError(f"{shown(path)}: is not a score track, so it is not replaced; name another file with -o")
     check_folder(path.parent)
 
 

@@ -139,6 +139,11 @@ def scores(track: Track, config: PickConfig) -> tuple[npt.NDArray[np.float64], n
     return score, peaks.smooth(track.times, score, config.window)
 
 
+def load_arrow() -> None:
+    """Load what reading and writing tracks needs, which else happens the first time."""
+    _arrow()
+
+
 def _arrow() -> Any:
     """pyarrow on the system's allocator: its own keeps 50 MiB and more that writing a track never needs.
 
@@ -219,6 +224,24 @@ def read_track(path: Path) -> Track:
     """
     track = open_track(path)
     return dataclasses.replace(track, embedding=np.asarray(track.embedding))
+
+
+def has_track(path: Path) -> bool:
+    """Whether ``path`` ends as a whole score track does: as Parquet, with this program's key in its footer.
+
+    Nothing else of it is looked at, so that it costs nothing; `open_track` may still refuse it.
+    """
+    # A pipe would wait.
+    if not path.is_file():
+        return False
+    with contextlib.suppress(OSError), path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - 8))
+        length, magic = int.from_bytes(file.read(4), "little"), file.read()
+        if magic == b"PAR1" and length + 8 <= size:
+            file.seek(size - 8 - length)
+            return SCHEMA.encode() in file.read(length)
+    return False
 
 
 def open_track(path: Path) -> Track:

@@ -55,6 +55,24 @@ def test_no_more_than_the_bound_is_computed_ahead(depth):
     assert len(made) == depth + 2
 
 
+def test_it_works_before_it_is_asked_and_closing_it_unasked_stops_it():
+    begun, closed = threading.Event(), threading.Event()
+
+    def items():
+        begun.set()
+        try:
+            while True:
+                yield 1
+        finally:
+            closed.set()
+
+    stream = prefetch(items(), 2)
+    assert begun.wait(10)
+    stream.close()
+    assert closed.is_set()
+    assert workers() == []
+
+
 def test_closing_stops_the_thread_and_closes_the_source():
     closed = threading.Event()
 

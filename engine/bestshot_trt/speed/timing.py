@@ -72,8 +72,13 @@ class Spent:
     cpu: float
 
 
+def _compiling() -> dict[str, str]:
+    """The environment, but for what keeps Python from storing compiled modules: pip stores them for who installs."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+
+
 def process(command: Sequence[str]) -> Spent:
-    """Run ``command`` to its end without its output.
+    """Run ``command`` to its end without its output, from compiled modules as an installed program runs.
 
     Raises:
         BestshotError: it failed; the message ends with its last words.
@@ -91,7 +96,12 @@ def process(command: Sequence[str]) -> Spent:
 def _ended(command: Sequence[str]) -> tuple[int, str]:
     """Exit code and last words of ``command``; when this is interrupted, all that it has started ends with it."""
     with subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True
+        command,
+        env=_compiling(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
     ) as running:
         try:
             _, errors = running.communicate()
