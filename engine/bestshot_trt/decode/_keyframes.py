@@ -28,12 +28,13 @@ def keyframes_near(info: VideoInfo, times: Iterable[float]) -> Iterator[tuple[fl
     """
     import av
 
+    decoded: set[tuple[int | None, int | None]] = set()
     seen = set()
     with open_container(info.path) as container:
         stream = stream_of(container, info.stream_index)
         for time in times:
             try:
-                frame = _keyframe(container, stream, info.start_pts + round(time / info.time_base))
+                frame = _keyframe(container, stream, info.start_pts + round(time / info.time_base), decoded)
             except av.FFmpegError:
                 continue
             pts = None if frame is None else frame_pts(frame)
@@ -42,10 +43,17 @@ def keyframes_near(info: VideoInfo, times: Iterable[float]) -> Iterator[tuple[fl
                 yield max(0.0, float(info.media_time(pts))), frame
 
 
-def _keyframe(container: InputContainer, stream: VideoStream, target: int) -> VideoFrame | None:
+def _keyframe(
+    container: InputContainer, stream: VideoStream, target: int, decoded: set[tuple[int | None, int | None]]
+) -> VideoFrame | None:
+    """The keyframe before ``target``, or None where there is none or its times are among those ``decoded``."""
     container.seek(target, stream=stream)
     for count, packet in enumerate(packets_of(container, stream)):
         if packet.is_keyframe:
+            # In a long GOP many times have one keyframe.
+            if (packet.pts, packet.dts) in decoded:
+                return None
+            decoded.add((packet.pts, packet.dts))
             context = stream.codec_context
             # Flushed, the decoder gives the picture without waiting for those that might go before it.
             frames = [*context.decode(packet), *context.decode(None)]

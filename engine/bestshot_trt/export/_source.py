@@ -7,7 +7,7 @@ import functools
 import itertools
 import threading
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
@@ -31,7 +31,8 @@ _BOTTOM_FIRST = (3, 4)
 class SourcePictures:
     """What is on screen during ``span``, with ``margin`` seconds before and after it.
 
-    Every call of `timed` decodes anew, so a filter may look at the pictures before they are encoded.
+    Every call of `timed` decodes anew, so a filter may look at the pictures before they are encoded; only with
+    ``goes_on`` the first call goes on from `first`.
     """
 
     info: VideoInfo
@@ -42,11 +43,18 @@ class SourcePictures:
     """Pictures per second to repeat or leave out pictures for; None keeps every picture at its own time."""
 
     stop: threading.Event | None = None
+    goes_on: bool = False
+    """Keep the decoder that gave `first` open. It has decoded all since the keyframe, seconds of pictures perhaps."""
+    _begun: list[Iterator[VideoFrame]] = field(default_factory=list, init=False, repr=False, compare=False)
 
     @functools.cached_property
     def first(self) -> VideoFrame:
         """The first picture: it settles size, format and colour of all."""
-        return next(self._frames())
+        frames = self._frames()
+        first = next(frames)
+        if self.goes_on:
+            self._begun.append(itertools.chain([first], frames))
+        return first
 
     @functools.cached_property
     def shown_info(self) -> VideoInfo:
@@ -96,7 +104,8 @@ class SourcePictures:
     def timed(self) -> Timed:
         """(tick, picture) pairs from tick 0 on; the clip begins at tick `lead`, where a picture always is."""
         begin = self.span.start - self.lead
-        pictures = _started(_increasing(self._frames(), self.info, self.span, begin), self.lead)
+        frames = self._begun.pop() if self._begun else self._frames()
+        pictures = _started(_increasing(frames, self.info, self.span, begin), self.lead)
         return at_rate(pictures, self.rate, self.span) if self.rate else pictures
 
     def _frames(self) -> Iterator[VideoFrame]:

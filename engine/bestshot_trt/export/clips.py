@@ -105,6 +105,7 @@ def _written(
         margin=margin_of(config),
         rate=rate,
         stop=stop,
+        goes_on=True,
     )
     with whole_file(path) as temporary, ExitStack() as stack:
         sound, pcm = Sound(), None
