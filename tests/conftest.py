@@ -135,6 +135,21 @@ def gpu_on_cpu(shim_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[A
         each.cache_clear()
 
 
+@pytest.fixture
+def card(gpu_on_cpu: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The imaginary card, found by the product, with DALI decoding on the CPU; skips without DALI."""
+    pytest.importorskip("nvidia.dali", reason="DALI is not installed: pip install nvidia-dali-cuda120")
+    helper("gpu_on_cpu").install_backend(monkeypatch)
+    return gpu_on_cpu
+
+
+@pytest.fixture
+def trt_beside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
+    """Puts TensorRT's stand-in beside the card's, by the name of its module, with an engine cache of its own."""
+    monkeypatch.setenv("BESTSHOT_ENGINES", str(tmp_path / "engines"))
+    return lambda name: helper("trt_on_cpu").install_tensorrt(monkeypatch, name)
+
+
 @pytest.fixture(scope="session")
 def fake_driver(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A stand-in for the libraries of NVIDIA's driver, compiled; ``FAKE_CARDS`` names the cards it shows."""

@@ -352,6 +352,16 @@ class Gpu(ModuleType):
         raise TypeError(f"Unsupported type {type(argument)}")
 
 
+def install_backend(patch: Any) -> None:
+    """Let the product find the imaginary card, of which its driver says nothing, with DALI decoding on the CPU."""
+    from bestshot_trt import decode, gpu, missing
+    from bestshot_trt.cards import Survey
+
+    patch.setattr(gpu, "survey", Survey)
+    patch.setattr(missing, "missing_for_gpu", lambda: None)
+    patch.setattr(decode, "DaliDecoder", lambda card: decode._dali.DaliDecoder(card, "cpu", parallel=3))
+
+
 class SimpleNamespaceContext(SimpleNamespace):
     """Attributes of a device, and what makes it current."""
 

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
 import os
 import shutil
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 import bestshot_trt as bt
-from bestshot_trt import decode, missing
-from bestshot_trt import gpu as gpu_module
+from bestshot_trt import missing
 from bestshot_trt.cards import Card, Survey
 from bestshot_trt.cli.table import remark
 from bestshot_trt.embed import build
@@ -32,28 +29,6 @@ CLIPS = {
 }
 SHARPNESS, EXPOSURE = 0.01, 0.005
 """How far the two backends' measures may be apart: relative, and absolute."""
-
-
-@pytest.fixture
-def card(gpu_on_cpu, monkeypatch):
-    """The imaginary card, found by the product, with DALI decoding on the CPU."""
-    pytest.importorskip("nvidia.dali", reason="DALI is not installed: pip install nvidia-dali-cuda120")
-    monkeypatch.setattr(gpu_module, "survey", Survey)
-    monkeypatch.setattr(missing, "missing_for_gpu", lambda: None)
-    monkeypatch.setattr(decode, "DaliDecoder", lambda gpu: decode._dali.DaliDecoder(gpu, "cpu", parallel=3))
-    return gpu_on_cpu
-
-
-@pytest.fixture
-def trt_beside(monkeypatch, tmp_path):
-    """Puts TensorRT's stand-in beside the card's, with an engine cache of its own."""
-    spec = importlib.util.spec_from_file_location("trt_on_cpu", Path(__file__).parents[1] / "trt_on_cpu.py")
-    module = sys.modules.get("trt_on_cpu") or importlib.util.module_from_spec(spec)
-    if "trt_on_cpu" not in sys.modules:
-        sys.modules["trt_on_cpu"] = module
-        spec.loader.exec_module(module)
-    monkeypatch.setenv("BESTSHOT_ENGINES", str(tmp_path / "engines"))
-    return lambda name: module.install_tensorrt(monkeypatch, name)
 
 
 def config(backend, **analyze):

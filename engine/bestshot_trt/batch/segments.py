@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import hashlib
 import re
 import shutil
 from fractions import Fraction
@@ -46,7 +47,7 @@ def analyse(task: RangeTask, progress: Progress) -> Done:
     if not hasattr(backend.decoder, "between"):
         return Done(footage_s=0.0, notes=())
     with contextlib.suppress(_Damaged):
-        _fill(info, task.config.analyze, backend, task.parts, task.within, progress)
+        _fill(info, task.config.analyze, backend, home(task.parts, backend), task.within, progress)
     return Done(footage_s=0.0, notes=())
 
 
@@ -60,6 +61,7 @@ def whole(path: Path, config: AnalyzeConfig, parts: Path, progress: Progress) ->
     backend = pipeline.backend_for(info, config, progress)
     if not hasattr(backend.decoder, "between"):
         return pipeline.analyze(path, Config(analyze=config), progress)
+    parts = home(parts, backend)
     if (parts / _DAMAGED).exists():
         shutil.rmtree(parts, ignore_errors=True)
     try:
@@ -69,6 +71,14 @@ def whole(path: Path, config: AnalyzeConfig, parts: Path, progress: Progress) ->
         shutil.rmtree(parts, ignore_errors=True)
         _fill(info, config, backend, parts, range(END), progress)
         return _joined(info, parts)
+
+
+def home(parts: Path, backend: Backend) -> Path:
+    """Where among a take's ``parts`` those made by this backend lie: with another's, they would not be of one pass."""
+    embedder = backend.embedder
+    clip = embedder.clip_model
+    made_by = [type(embedder).__name__, embedder.model, *((clip.precision, clip.digest) if clip else ())]
+    return parts / f"{backend.name}-{hashlib.sha256(' '.join(made_by).encode()).hexdigest()[:8]}"
 
 
 def covered(parts: Path) -> list[tuple[range, Path]]:

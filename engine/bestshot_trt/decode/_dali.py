@@ -7,6 +7,8 @@ run yet. What DALI is not given, or fails on, PyAV decodes; pictures end up on t
 from __future__ import annotations
 
 import contextlib
+import copy
+import dataclasses
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
@@ -27,6 +29,7 @@ from ._on_device import Decoded, OnDevice
 from ._open import open_container, stream_of
 from ._picture import ModelPicture, ScorePicture
 from ._pyav import PyAVDecoder, finish, stretches
+from ._section import WHOLE, overlap
 from ._segments import Limits, NotForSegments, Segment, Segmenter, Wanted
 from ._witness import made_full_range
 
@@ -78,6 +81,17 @@ class DaliDecoder:
             raise BackendUnavailable(f"decoding with DALI: {error}; pip install 'bestshot-trt[gpu]'") from error
         self._gpu, self._device = gpu, device
         self._parallel, self._memory = parallel, memory
+        self._within = WHOLE
+
+    def between(self, within: range) -> DaliDecoder:
+        """A decoder that gives only the samples whose indices are in ``within``, the same as in a whole pass.
+
+        The take is read from its start and cut into the same segments. Those of the stretch are decoded, and the very
+        first one, whose picture is compared with libavcodec's. The report's duration is that of what was seen.
+        """
+        decoder = copy.copy(self)
+        decoder._within = within
+        return decoder
 
     def batches(
         self, info: VideoInfo, config: AnalyzeConfig, report: DecodeReport, view: ModelView | None = None
@@ -92,23 +106,24 @@ class DaliDecoder:
         """
         grid = SampleGrid(config.fps, info.time_base, info.start_pts)
         size = score_size(info.display_size, config.score_height)
-        following, lost = 0, list[int]()
+        given, following, lost = 0, 0, list[int]()
         reason = why_not(info, self._device, self._gpu)
         with contextlib.closing(OnDevice(self._gpu, info, size, view)) as pictures:
             if reason is None:
-                take = _Take(info, grid, report, self._gpu, size, view)
+                take = _Take(info, grid, report, self._gpu, size, view, self._within)
                 lost = take.lost
                 try:
                     with contextlib.closing(take.decoded(self._device, self._bounds())) as found:
                         for decoded in found:
                             yield from pictures.batches(decoded, grid)
-                            following = decoded.wanted[-1].samples.stop
+                            given = decoded.wanted[-1].samples.stop
                     return
                 except NotForSegments as refusal:
-                    reason = str(refusal)
-            start = grid.time(following)
-            report.notes.append(f"decoded on the CPU{f' from {start:.3f} s on' if following else ''}: {reason}")
-            yield from _with_pyav(pictures, info, config, report, view, start)
+                    reason, following = str(refusal), max(given, refusal.following)
+            since = f" from {grid.time(following):.3f} s on" if following else ""
+            report.notes.append(f"decoded on the CPU{since}: {reason}")
+            within = range(max(following, self._within.start), self._within.stop)
+            yield from _with_pyav(pictures, info, config, report, view, within)
         report.lost[:0] = stretches([index for index in lost if index < following], grid, report.duration)
 
     def _bounds(self) -> _Bounds:
@@ -122,18 +137,18 @@ def _with_pyav(
     config: AnalyzeConfig,
     report: DecodeReport,
     view: ModelView | None,
-    start: float,
+    within: range,
 ) -> Iterator[FrameBatch]:
-    """The samples from ``start`` seconds on. The take is read again, since they may need what is before."""
-    whole = DecodeReport()
-    for batch in PyAVDecoder().batches(info, config, whole, view):
-        early = int((batch.times < start).sum())
-        if early < len(batch):
-            yield from pictures.uploaded(batch.part(slice(early, None)))
-    report.packets, report.duration = whole.packets, whole.duration
-    report.packets_fed += whole.packets_fed
-    report.lost.extend(lost for lost in whole.lost if lost.start >= start)
-    report.notes.extend(note for note in whole.notes if note not in report.notes)
+    """The samples in ``within``. The take is read again, since they may need what is before."""
+    own = DecodeReport()
+    for batch in PyAVDecoder(within).batches(info, config, own, view):
+        report.damaged |= own.damaged
+        yield from pictures.uploaded(batch)
+    report.damaged |= own.damaged
+    report.packets, report.duration = own.packets, own.duration
+    report.packets_fed += own.packets_fed
+    report.lost.extend(own.lost)
+    report.notes.extend(note for note in own.notes if note not in report.notes)
 
 
 class _Take:
@@ -147,18 +162,19 @@ class _Take:
         gpu: Gpu,
         size: tuple[int, int],
         view: ModelView | None,
+        within: range,
     ) -> None:
-        self._info, self._grid, self._report, self._gpu = info, grid, report, gpu
+        self._info, self._grid, self._report, self._gpu, self._within = info, grid, report, gpu, within
         self._score = ScorePicture(info, size)
         self._model = ModelPicture(info, view) if view else None
         self._errors = 0
         self._full_range: bool | None = None
-        self._tagged = False
+        self._is_complete = False
         self.lost: list[int] = []
         """Samples that nothing could decode."""
 
     def decoded(self, device: str, bounds: _Bounds) -> Generator[Decoded]:
-        """The pictures of every segment, in order.
+        """The pictures of every segment in the section, in order.
 
         Raises:
             NotForSegments: what follows the pictures given cannot be decoded in segments.
@@ -167,15 +183,34 @@ class _Take:
         limits = Limits(decoded=min(Limits().decoded, bounds.memory))
         segmenter = Segmenter(self._info, self._grid, self._report, limits)
         graphs = deque(Graph(self._gpu, device=device, parallel=bounds.parallel) for _ in range(GRAPHS))
-        with contextlib.closing(prefetch(_in_batches(segmenter.segments(), bounds), 1)) as ready:
+        with contextlib.closing(prefetch(_in_batches(self._needed(segmenter), bounds), 1)) as ready:
             for batch, graph in _by_turns(ready, graphs):
                 for segment, decoded in zip(batch, self._taken_over(batch, graph, segmenter, bounds), strict=True):
-                    arrived = {wanted.pts for wanted in decoded.wanted}
-                    missing = (wanted for wanted in segment.wanted if wanted.pts not in arrived)
-                    self.lost.extend(index for wanted in missing for index in wanted.samples)
-                    if decoded.wanted:
-                        yield decoded
-        finish(self._report, self._info, self._grid, segmenter.end_pts, self.lost, self._errors)
+                    self._account(segment, decoded)
+                    part = decoded.within(self._within)
+                    if part.wanted:
+                        yield part
+        info = dataclasses.replace(self._info, duration_claim=None) if self._is_complete else self._info
+        finish(self._report, info, self._grid, segmenter.end_pts, self.lost, self._errors)
+
+    def _needed(self, segmenter: Segmenter) -> Generator[Segment]:
+        """The segments that hold samples of the section, and before them the take's first, which tells its range."""
+        with contextlib.closing(segmenter.segments()) as segments:
+            for place, segment in enumerate(segments):
+                if not place or overlap(segment.samples, self._within):
+                    yield segment
+                self._is_complete = segment.samples.stop >= self._within.stop
+                if self._is_complete:
+                    return
+
+    def _account(self, segment: Segment, decoded: Decoded) -> None:
+        """Enter what is missing of a segment, and whether the section still is what it would be in a whole pass."""
+        arrived = {wanted.pts for wanted in decoded.wanted}
+        missing = (wanted for wanted in segment.wanted if wanted.pts not in arrived)
+        self.lost.extend(index for wanted in missing for index in overlap(wanted.samples, self._within))
+        # Where DALI does not decode the take's first segment, a whole pass learns of its range from a later one.
+        is_unknown = self._full_range is None and self._within.start > 0
+        self._report.damaged |= bool(self.lost or self._errors) or is_unknown
 
     def _taken_over(
         self, batch: list[Segment], graph: Graph, segmenter: Segmenter, bounds: _Bounds
@@ -199,13 +234,10 @@ class _Take:
                 yield self._rescue(segment, segmenter)
 
     def _made_full_range(self, segment: Segment, pictures: Any, segmenter: Segmenter) -> bool:
-        """Found out once; a take whose segments could not all be tagged alike is an error of the tag's filter."""
+        """Found out once a take: all of its segments are tagged alike."""
         if self._full_range is None:
             with self._gpu.working():
                 self._full_range = made_full_range(self._info, segment, pictures, segmenter.primer)
-            self._tagged = segment.full_range
-        elif segment.full_range != self._tagged:
-            raise NotForSegments("packets whose colour range cannot be tagged anew")
         return self._full_range
 
     def _try_alone(self, segment: Segment, graph: Graph, found: dict[int, Any]) -> None:

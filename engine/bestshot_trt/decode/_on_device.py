@@ -13,6 +13,7 @@ from ..errors import BackendUnavailable
 from ..frames import FrameBatch, ModelView, VideoInfo
 from ..gpu import Gpu
 from ..plan import SampleGrid
+from ._section import overlap
 from ._segments import Wanted
 
 BATCH_FRAMES = 16
@@ -36,6 +37,16 @@ class Decoded:
     """Where PyAV decoded: score pictures (n, h, w, 3) on the host,"""
     views: npt.NDArray[np.uint8] | None = None
     """and a model's, (n, size, size, 3)."""
+
+    def within(self, samples: range) -> Decoded:
+        """What of it serves these ``samples``; nothing may be wanted of it then."""
+        served = [(place, overlap(each.samples, samples)) for place, each in enumerate(self.wanted)]
+        kept = [place for place, some in served if some]
+        part = slice(kept[0], kept[-1] + 1) if kept else slice(0)
+        wanted = [Wanted(each.ordinal, each.pts, overlap(each.samples, samples)) for each in self.wanted[part]]
+        pictures = (self.full, self.pixels, self.views)
+        full, pixels, views = (None if some is None else some[part] for some in pictures)
+        return Decoded(wanted, full, self.full_range, pixels, views)
 
 
 class OnDevice:

@@ -11,7 +11,7 @@ x265's sub-layers in MP4), an ordinal still names the right picture for a decode
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING
@@ -49,6 +49,9 @@ Parser = H264Parser | HevcParser | IntraParser | Vp9Parser
 
 class NotForSegments(Exception):
     """The take, or the rest of it, cannot be cut into files that decode alone; the message says why."""
+
+    following = 0
+    """The first sample that no segment before holds."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +93,11 @@ class Segment:
     """Every packet of the same stretch, for a decoder that takes packets."""
     full_range: bool
     """How ``data`` is tagged: as of full range wherever that could be done, whatever the take is."""
+
+    @property
+    def samples(self) -> range:
+        """From the first sample that it serves to the last."""
+        return range(self.wanted[0].samples.start, self.wanted[-1].samples.stop)
 
 
 @dataclass(slots=True)
@@ -133,6 +141,7 @@ class Segmenter:
         self._has_parameters = False
         self._steady = Steady(info)
         self._mark = FULL_RANGE.get(info.codec) if not info.color.full_range else None
+        self._has_marked = False
         self.primer: VideoPacket | None = None
         """The stream's first packet: it names the encoder, whose bugs libavcodec allows for."""
 
@@ -141,13 +150,23 @@ class Segmenter:
         """End of the last picture seen so far."""
         return self._planner.end_pts
 
-    def segments(self) -> Iterator[Segment]:
+    def segments(self) -> Generator[Segment]:
         """The segments that hold every sample of the take exactly once, in order.
 
         Raises:
             NotForSegments: from here on the take must be decoded in another way.
             InputError: the file is gone or changed beyond reading.
         """
+        following = 0
+        try:
+            for segment in self._cut_up():
+                following = segment.samples.stop
+                yield segment
+        except NotForSegments as refusal:
+            refusal.following = following
+            raise
+
+    def _cut_up(self) -> Iterator[Segment]:
         reason = why_not_segments(self._info)
         if reason is not None:
             raise NotForSegments(reason)
@@ -242,10 +261,16 @@ class Segmenter:
     def _remuxed(self, stream: VideoStream, packets: list[VideoPacket], order: dict[int, int]) -> bytes:
         if self._mark is not None:
             try:
-                return remux(stream, packets, order, self._mark)
+                data = remux(stream, packets, order, self._mark)
             except NotForSegments:
                 self._mark = None
-        return remux(stream, packets, order)
+            else:
+                self._has_marked = True
+                return data
+        data = remux(stream, packets, order)
+        if self._has_marked:
+            raise NotForSegments("packets whose colour range cannot be tagged anew")
+        return data
 
 
 def why_not_segments(info: VideoInfo) -> str | None:
