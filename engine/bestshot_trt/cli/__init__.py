@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 
 __all__ = ["main"]
@@ -12,6 +13,9 @@ def main() -> None:
     try:
         from .exits import run_app
 
-        sys.exit(run_app())
+        code = run_app()
+        # Python looks for garbage once more at its end, though all goes with the process.
+        gc.freeze()
+        sys.exit(code)
     except KeyboardInterrupt:
         sys.exit(130)

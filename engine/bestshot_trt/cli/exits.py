@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import os
 import signal
 import sys
@@ -120,7 +121,7 @@ def _run_app() -> int:
     from .app import app
 
     try:
-        return app(standalone_mode=False, prog_name="bestshot-trt") or 0
+        return _narrowed(app, sys.argv[1:])(standalone_mode=False, prog_name="bestshot-trt") or 0
     except _ClickError as error:
         _say_usage(error)
         return EXIT_CODES[ConfigError]
@@ -129,6 +130,20 @@ def _run_app() -> int:
         _discard(sys.stdout)
         say(f"error: {error}" if isinstance(error, ExportError) else f"error: standard output: {error.strerror}")
         return EXIT_CODES[ExportError]
+
+
+def _narrowed(app: typer.Typer, arguments: list[str]) -> typer.Typer:
+    """``app`` with the one command that ``arguments`` begin with: building the others takes a quarter of its start."""
+    named = [command for command in app.registered_commands if arguments[:1] == [_name_of(command)]]
+    if not named:
+        return app
+    narrow = copy.copy(app)
+    narrow.registered_commands, narrow.registered_groups = named, []
+    return narrow
+
+
+def _name_of(command: typer.models.CommandInfo) -> str | None:
+    return command.name or (command.callback.__name__ if command.callback else None)
 
 
 @contextmanager
