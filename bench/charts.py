@@ -91,7 +91,7 @@ class _Axis:
 
 def _step(most: float) -> float:
     """A round number that fits about five times."""
-    power = 10 ** math.floor(math.log10(most / 5))
+    power = 10.0 ** math.floor(math.log10(most / 5))
     return next(power * factor for factor in (1, 2, 5, 10) if power * factor * 6 >= most)
 
 

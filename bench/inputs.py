@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -29,7 +30,8 @@ def resolve(name: str, folder: Path) -> Path:
     if kind == "start" and len(rest) == 2:
         return begun(Path(rest[0]), float(rest[1]), folder)
     if kind == "made" and len(rest) >= 3:
-        return made(*rest[:2], float(rest[2]), dict(part.split("=", 1) for part in rest[3:]), folder)
+        codec, size, seconds, *options = rest
+        return made(codec, size, float(seconds), dict(part.split("=", 1) for part in options), folder)
     if kind in ("loop", "start", "made"):
         raise ValueError(f"{name}: need loop:FILE:SECONDS, start:FILE:SECONDS or made:CODEC:SIZE:SECONDS[:gop=N][:b=N]")
     return Path(name)
@@ -71,7 +73,9 @@ def made(codec: str, size: str, seconds: float, options: dict[str, str], folder:
 
 
 def _ffmpeg(*arguments: str) -> None:
-    subprocess.run([imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-nostdin", *arguments], check=True)
+    # SVT-AV1 speaks past ffmpeg's own settings.
+    quiet = {**os.environ, "SVT_LOG": "1"}
+    subprocess.run([imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-nostdin", *arguments], check=True, env=quiet)
 
 
 def label(name: str) -> str:

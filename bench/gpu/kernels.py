@@ -22,7 +22,7 @@ COPY_BYTES = 1 << 30
 RUNS = 30
 TARGET = 0.7
 """Share of the copy's bandwidth that a kernel is to reach on 64 pictures of 720p."""
-_FROM_DALI = {"was": Made("bt601", True), "should_be": Made("bt709", False)}
+_WAS, _SHOULD_BE = Made("bt601", True), Made("bt709", False)
 """What DALI makes of segments tagged as of full range, and what a stream of 720 lines and more should be."""
 
 
@@ -97,7 +97,7 @@ def _kernels() -> Iterator[Kernel]:
     for rotation in (0, 90):
         to_rgb = partial(convert.to_rgb, matrix="bt709", full_range=False, rotation=rotation)
         yield Kernel(f"to_rgb, turned {rotation}", full_hd, partial(_prove_rgb, rotation), to_rgb)
-    yield Kernel("recode", full_hd, _prove_recode, partial(convert.recode, **_FROM_DALI))
+    yield Kernel("recode", full_hd, _prove_recode, partial(convert.recode, was=_WAS, should_be=_SHOULD_BE))
     for transfer in ("pq", "hlg"):
         tone = partial(convert.tone_map, transfer=transfer)
         yield Kernel(f"tone_map, {transfer}", full_hd, partial(_prove_tone, transfer), tone)
@@ -138,7 +138,8 @@ def _prove_recode(cupy: Any, random: Any) -> None:
     from bestshot_kernels.convert import cuda, ycbcr
 
     pixels = random.integers(0, 256, (2, 67, 129, 3), np.uint8)
-    same(cupy.asnumpy(cuda.recode(cupy.asarray(pixels), **_FROM_DALI)), ycbcr.recode(pixels, **_FROM_DALI), "R'G'B'")
+    found = cuda.recode(cupy.asarray(pixels), was=_WAS, should_be=_SHOULD_BE)
+    same(cupy.asnumpy(found), ycbcr.recode(pixels, was=_WAS, should_be=_SHOULD_BE), "R'G'B'")
 
 
 def _prove_tone(transfer: str, cupy: Any, random: Any) -> None:

@@ -56,7 +56,7 @@ class Sampler:
 
     def _keep(self, loads: tuple[Load, ...]) -> None:
         """A card that tells nothing of one kind adds nothing to it."""
-        told = {
+        told: dict[str, list[float]] = {
             "nvdec_percent": [load.decoder for load in loads if load.decoder is not None],
             "sm_percent": [load.sm for load in loads if load.sm is not None],
             "memory_gib": [load.used / 2**30 for load in loads if load.used is not None],

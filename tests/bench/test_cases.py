@@ -16,6 +16,7 @@ sys.path.insert(0, str(REPOSITORY))
 
 from bench.cases import CASES, _on_gpu  # noqa: E402
 from bench.cases import batch as batch_case  # noqa: E402
+from bench.cases import decode as decode_case  # noqa: E402
 from bench.cases import export as export_case  # noqa: E402
 from bench.cases import kernels as kernel_case  # noqa: E402
 from bench.cases import memory as memory_case  # noqa: E402
@@ -230,3 +231,25 @@ def test_memory_compares_a_short_and_a_long_loop(clip: Any, tmp_path: Path, monk
     monkeypatch.setattr(memory_case, "LONG_S", 8)
     (row,) = CASES["memory"].rows(request(tmp_path, clip(H264)))
     assert row["ratio"] == pytest.approx(row["long"] / row["short"], abs=0.01)
+
+
+def test_what_is_outside_is_the_share_that_decoding_and_embedding_leave(
+    clip: Any, tiny_model: Any, tmp_path: Path
+) -> None:
+    (row,) = CASES["outside"].rows(request(tmp_path, clip(H264), model=tiny_model.path))
+    assert row["settings"] == {"fps": 3.0, "model": "tiny", "precision": "fp32"}
+    assert row["outside_share"] == pytest.approx(1 - row["baseline"]["median"] / row["ours"]["median"], abs=0.001)
+
+
+def test_embedding_alone_has_the_batches_that_an_analysis_has() -> None:
+    sizes: list[int] = []
+
+    class Counting:
+        batch_size = 4
+
+        def embed(self, prepared: Any) -> Any:
+            sizes.append(len(prepared))
+            return lambda: None
+
+    decode_case.embed_all(Counting(), [np.zeros((2, 3))] * 5)
+    assert sizes == [4, 4, 2]

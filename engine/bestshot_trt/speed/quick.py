@@ -19,7 +19,7 @@ from ..demo import make_take
 from ..errors import BestshotError, InputError, shown
 from ..export._ffmpeg import find_ffmpeg
 from ..frames import DecodeReport, FrameBatch, VideoInfo
-from ..pipeline import backend_for, measurements, no_pictures
+from ..pipeline import backend_for, measurements, meta_of, no_pictures
 from ..progress import Progress, silent
 from ..samples import Samples
 from .timing import Summary, paired, summarise, wall_of
@@ -150,6 +150,8 @@ def _go_through(take: Path, config: AnalyzeConfig, backend: Backend) -> float:
             samples.add(batch)
     if not len(samples):
         raise no_pictures(info)
+    # The last pictures are embedded only now.
+    samples.track(meta_of(info, config, backend, report))
     return float(report.duration)
 
 
