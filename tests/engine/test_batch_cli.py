@@ -61,6 +61,19 @@ def test_every_good_take_has_its_results_and_every_bad_one_its_reason(
     page = (out / "index.html").read_text()
     assert all(f'src="takes/{take.name}/clips/01_' in page for take in takes)
     assert all(f'href="takes/{take.name}/report.html"' in page for take in takes)
+    # What each moment looks like is seen before any clip is read.
+    best = summary["best"]
+    assert (
+        page.count("<video ")
+        == page.count('poster="data:image/jpeg;base64,')
+        == page.count('preload="none"')
+        == len(best)
+    )
+    assert "5 files: 2 done, 1 duplicate, 1 not videos, " in page
+    assert "model: none; without a CLIP model" in page
+    raw = {(moment["take"], moment["peak_s"]): moment["raw_score"] for moment in best}
+    for take in summary["takes"]:
+        assert raw.get((take["take"], take["best_peak_s"]), take["best_raw_score"]) == take["best_raw_score"]
 
 
 def test_a_take_has_what_a_run_of_its_own_gives(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,8 +48,15 @@ class _Candidate:
         return self.document.moments[self.number]
 
 
-def best_moments(shelf: Shelf, top: int, diversity: float | None = PickConfig.diversity) -> list[Best]:
+def best_moments(
+    shelf: Shelf,
+    top: int,
+    diversity: float | None = PickConfig.diversity,
+    takes: Sequence[tuple[str, MomentsDocument]] | None = None,
+) -> list[Best]:
     """The ``top`` picks of all takes on ``shelf`` by raw score; None for ``diversity`` keeps near duplicates.
+
+    ``takes`` are those on it, where they have been read.
 
     The score is `scoring.score` with mode ``none`` and the weights of the first take. Without a CLIP model the
     aesthetic is the stand-in over all picks of the batch, not over one take.
@@ -56,7 +64,8 @@ def best_moments(shelf: Shelf, top: int, diversity: float | None = PickConfig.di
     Raises:
         InputError: there is no batch, or a track of it cannot be read.
     """
-    candidates = [_Candidate(take, doc, number) for take, doc in shelf.takes() for number in range(len(doc.moments))]
+    found = shelf.takes() if takes is None else takes
+    candidates = [_Candidate(take, doc, number) for take, doc in found for number in range(len(doc.moments))]
     if not candidates:
         return []
     scores = raw_scores(candidates)

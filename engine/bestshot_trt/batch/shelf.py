@@ -59,6 +59,10 @@ class Shelf:
         """Whether a take has a file of this name."""
         return (self.root / plan.TAKES / take / name).exists()
 
+    def read(self, take: str, name: str) -> bytes | None:
+        """The content of a take's file; None where there is none that can be read."""
+        return _content(self.root / plan.TAKES / take / name)
+
 
 class StoredShelf(Shelf):
     """The takes in ``store``; documents and embeddings of their moments are kept in ``mirror`` as they are read."""
@@ -125,6 +129,14 @@ class StoredShelf(Shelf):
     def holds(self, take: str, name: str) -> bool:
         """Whether a take has a file of this name: `batch` writes them all."""
         return True
+
+    def read(self, take: str, name: str) -> bytes | None:
+        """The content of a take's file; None where there is none.
+
+        Raises:
+            InputError: it cannot be had.
+        """
+        return self._store.read(f"{plan.TAKES}/{take}/{name}")
 
 
 def note(folder: Path, kept: Path) -> None:

@@ -22,11 +22,13 @@ from ...moments import MomentsDocument
 from ...track import Track
 from ._facts import facts_of
 
-__all__ = ["Thumbnail", "write_report"]
+__all__ = ["Thumbnail", "read_thumbnails", "write_report"]
 
 _SCRIPTS = tuple(
     f"{name}.js" for name in ("unpack", "pick", "command", "chart", "paint", "player", "lists", "theme", "page")
 )
+_DATA = "data:image/jpeg;base64,"
+_THUMBNAILS = re.compile(r'<script type="application/json" id="thumbnails">(.*?)</script>', re.DOTALL)
 _MARK = re.compile(r"\{\{(\w+)\}\}")
 
 
@@ -38,6 +40,11 @@ class Thumbnail:
     width: int
     height: int
     jpeg: bytes
+
+    @property
+    def uri(self) -> str:
+        """The picture itself, as an address."""
+        return _DATA + base64.b64encode(self.jpeg).decode("ascii")
 
 
 def write_report(
@@ -75,6 +82,20 @@ def write_report(
     write_text(path, _MARK.sub(lambda mark: parts[mark[1]], template))
 
 
+def read_thumbnails(page: bytes) -> list[Thumbnail]:
+    """The pictures in a ``page`` of `write_report`; none in what is no such page."""
+    found = _THUMBNAILS.search(page.decode("utf-8", "replace"))
+    try:
+        return [_read(each) for each in json.loads(found[1])] if found else []
+    except (ValueError, KeyError, TypeError):
+        return []
+
+
+def _read(told: dict[str, Any]) -> Thumbnail:
+    jpeg = base64.b64decode(told["src"].removeprefix(_DATA), validate=True)
+    return Thumbnail(time_s=float(told["time"]), width=told["width"], height=told["height"], jpeg=jpeg)
+
+
 def _part(name: str) -> str:
     return (resources.files(__package__) / name).read_text("utf-8")
 
@@ -95,5 +116,5 @@ def _picture(thumbnail: Thumbnail) -> dict[str, Any]:
         "time": thumbnail.time_s,
         "width": thumbnail.width,
         "height": thumbnail.height,
-        "src": "data:image/jpeg;base64," + base64.b64encode(thumbnail.jpeg).decode("ascii"),
+        "src": thumbnail.uri,
     }
