@@ -81,7 +81,7 @@ def _suite(options: argparse.Namespace) -> int:
 
 def _targets(options: argparse.Namespace) -> int:
     """1 when a target that could be measured is not met."""
-    takes = [text for text in options.inputs if targets.long_enough(text)]
+    takes = [text for text in options.inputs if targets.seconds_of(text) >= targets.LEAST_S]
     for text in options.inputs:
         if text not in takes:
             print(f"{text}: left out, it is shorter than {targets.LEAST_S:g} s")

@@ -19,8 +19,10 @@ from .steps import Step
 
 LEAST_S = 10.0
 """Shorter takes mostly measure how fast a process starts."""
-MODEL_S = 30.0
-"""So much of a take is used with a model: embedding costs the same everywhere in it."""
+LONG_S = 300.0
+"""Takes so long are run once: what they say varies less."""
+MODEL_S, OUTSIDE_S = 20.0, 60.0
+"""So much of a take is used with a model, as embedding costs the same everywhere in it; and for what is outside."""
 LEFT_OUT = 0.75
 """A take of which no more than this share of packets must be decoded counts as one with non-reference pictures."""
 MIB = 2**20
@@ -59,6 +61,9 @@ class Target:
         if red := [row for row in mine if "red" in row]:
             return Verdict(f"red: {red[0]['red']}", False, files)
         mine = [row for row in mine if "skipped" not in row]
+        # Made takes stand in only where there is no real footage.
+        mine = [row for row in mine if not row.get("input", "").startswith("made-")] or mine
+        files = tuple(dict.fromkeys(row["file"] for row in mine if "file" in row))
         return Verdict(*self.judge(mine, self.line), files) if mine else Verdict(NO_ROWS, None)
 
 
@@ -191,10 +196,11 @@ def steps(footage: Sequence[str], model: Path | None, runs: int) -> Iterator[Ste
     """
     yield from (Step(case=case, runs=runs) for case in ("start", "pick", "kernels"))
     takes = tuple(footage)
-    for case in ("decode", "outside", "score"):
-        yield from (Step(case=case, inputs=(take,), runs=runs) for take in takes)
+    for case in ("decode", "score"):
+        yield from (Step(case=case, inputs=(take,), runs=1 if seconds_of(take) >= LONG_S else runs) for take in takes)
+    yield from (Step(case="outside", inputs=(_part(take, OUTSIDE_S),), runs=runs) for take in takes)
     if model:
-        parts = [_part(take) for take in takes]
+        parts = [_part(take, MODEL_S) for take in takes]
         for precision in ("fp32", *(("int8",) if admits_int8(model) else ())):
             for part in parts:
                 yield Step(case="score", inputs=(part,), runs=1, model=model, precision=precision)
@@ -204,22 +210,24 @@ def steps(footage: Sequence[str], model: Path | None, runs: int) -> Iterator[Ste
     yield Step(case="memory", inputs=(memory_take(takes),), runs=1)
 
 
-def long_enough(text: str) -> bool:
-    """Whether a take, or a recipe of one, has `LEAST_S` of footage."""
+def seconds_of(text: str) -> float:
+    """Seconds of footage of a take, or of a recipe of one."""
     kind, *rest = text.split(":")
-    if kind in ("loop", "start", "made") and rest:
-        return float(rest[2 if kind == "made" else 1]) >= LEAST_S
-    return footage_s(Path(text)) >= LEAST_S
+    if kind in ("loop", "start", "made") and len(rest) > 1:
+        return float(rest[2 if kind == "made" else 1])
+    return footage_s(Path(text))
 
 
-def _part(text: str) -> str:
-    """Enough of a take for a model."""
-    kind, *rest = text.split(":")
-    if kind == "loop":
-        return f"loop:{rest[0]}:{min(float(rest[1]), 2 * MODEL_S):g}"
-    if kind in ("start", "made") or footage_s(Path(text)) <= 1.5 * MODEL_S:
+def _part(text: str, seconds: float) -> str:
+    """The take, or where it is much longer than ``seconds`` so much of it."""
+    if seconds_of(text) <= 1.5 * seconds:
         return text
-    return f"start:{text}:{MODEL_S:g}"
+    path = inputs.file_of(text)
+    if path is None:
+        kind, codec, size, _, *options = text.split(":")
+        return ":".join([kind, codec, size, f"{seconds:g}", *options])
+    kind = "loop" if text.startswith("loop:") else "start"
+    return f"{kind}:{path}:{seconds:g}"
 
 
 def admits_int8(model: Path) -> bool:

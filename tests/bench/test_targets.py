@@ -51,6 +51,13 @@ def test_other_rows_do_not_count() -> None:
     assert target("ViT-B/32 in int8").verdict([clip]).met is None
 
 
+def test_made_takes_count_only_without_real_ones() -> None:
+    plain = target("no model, against the plain recipe")
+    made = score(1.0, input="made-h264-1080p-10s.mp4")
+    assert plain.verdict([made, score(3.0, input="a.mp4")]) == plain.verdict([score(3.0, input="a.mp4")])
+    assert plain.verdict([made]).met is False
+
+
 def test_nothing_measured_is_neither_met_nor_missed_and_red_is_missed() -> None:
     plain = target("no model, against the plain recipe")
     assert plain.verdict([]) == targets.Verdict(targets.NO_ROWS, None)
@@ -158,7 +165,7 @@ def test_targets_leave_short_takes_out_and_say_so(
     clip: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     short = clip(H264, seconds=4)
-    assert targets.long_enough(f"loop:{short}:600")
+    assert targets.seconds_of(f"loop:{short}:600") == 600
     monkeypatch.setattr(sys, "argv", ["bench", "targets", str(short)])
     assert command.main() == 2
     printed = capsys.readouterr()
@@ -172,7 +179,8 @@ def test_targets_measure_what_can_be_measured_and_use_part_of_a_long_take_with_a
     take = clip(H264, seconds=4)
     found = list(targets.steps([f"loop:{take}:600"], tiny_model.path, 2))
     assert {step.case for step in found} >= {"start", "pick", "kernels", "decode", "outside", "score", "memory"}
-    assert {step.inputs for step in found if step.model and step.case == "score"} == {(f"loop:{take}:60",)}
+    assert {step.inputs for step in found if step.model and step.case == "score"} == {(f"loop:{take}:20",)}
+    assert {step.runs for step in found if step.case == "decode"} == {1}
     assert found[-1].inputs == ("made:h264:1080p:60",)
 
 
