@@ -326,6 +326,12 @@ class BatchConfig:
     stage_space: float = _setting(
         20.0, "disk for files fetched from object storage or the web, under the output folder", above=0, unit="GiB"
     )
+    stream: bool = _setting(
+        False,
+        "read every remote take from where it lies; else only those larger than --stage-space.",
+        flags=("--stream",),
+    )
+    """Fetch no remote take; else only those are not fetched that are larger than ``stage_space``."""
     max_failures: str | None = _setting(
         None, "stop when more files failed: a count, or a share of all as 5%.", metavar="N|P%"
     )

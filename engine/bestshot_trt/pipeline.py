@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from . import moments, prompts, provenance, results, timeline
+from . import moments, prompts, provenance, results, streams, timeline
 from .backends import Backend, open_backend
 from .config import AnalyzeConfig, Config, PickConfig
 from .cutting import check_encoder
@@ -100,7 +100,7 @@ def meta_of(info: VideoInfo, config: AnalyzeConfig, backend: Backend, report: De
         source=Source(
             path=str(path),
             fingerprint=fingerprint(path),
-            size_bytes=path.stat().st_size,
+            size_bytes=streams.size_of(path),
             duration_s=float(report.duration),
             video=Video.from_info(info),
         ),

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from .errors import InputError, shown
+from .streams import opened
 
 _BLOCK = 256 << 10
 _BLOCKS = 16
@@ -22,7 +23,7 @@ def fingerprint(path: Path) -> str:
         InputError: the file cannot be read.
     """
     try:
-        with path.open("rb") as file:
+        with opened(path) as file:
             return fingerprint_of(file)
     except OSError as error:
         raise InputError(f"{shown(path)}: cannot be read: {error.strerror or error}") from error

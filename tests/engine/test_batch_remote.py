@@ -246,13 +246,14 @@ def test_takes_on_the_web_within_the_bound_of_disk(web: Web, clip: Any, tmp_path
     for name, size in (("a.mp4", "96x64"), ("b.mp4", "64x96")):
         shutil.copy(clip("-c:v libx264 -preset ultrafast -g 25", size=size, seconds=3), tmp_path / "www" / name)
         sizes.append((tmp_path / "www" / name).stat().st_size)
-    (tmp_path / "www" / "large.mp4").write_bytes(os.urandom(2 * sum(sizes)))
+    (tmp_path / "www" / "large.mp4").write_bytes(os.urandom(5 << 20))
     bound = str((max(sizes) + 100) / 2**30)
     uris = [f"{web.url}/{name}?token=secret" for name in ("a.mp4", "b.mp4", "large.mp4")]
     out = tmp_path / "out"
     ran = bestshot("batch", *uris, "-o", out, "--model", "none", "--stage-space", bound, "--log-json")
     assert ran.stdout.splitlines()[-1] == "3 files: 2 done, 1 failed"
-    assert "more than --stage-space" in ran.stdout
+    # Read in parts, it is found to hold no video.
+    assert ("not a video" if ranges else "more than --stage-space") in ran.stdout
     assert "secret" not in ran.stdout + ran.stderr + "".join(p.read_text() for p in out.glob("summary.*"))
     assert len(told(ran, "fetching")) == 2
     assert list((out / ".bestshot" / "work").iterdir()) == []

@@ -158,7 +158,8 @@ class _Survey:
         self._learn_lengths([each for each in prospects if each.what == ALL])
         work = sum((each.work for each in prospects), Work())
         workers = self._batch.workers or 1
-        fetched = sum(each.size or 0 for each in prospects if each.work.takes and each.item.uri is not None)
+        space = self._batch.stage_space * 2**30
+        fetched = sum(each.size or 0 for each in prospects if each.work.takes and self._is_fetched(each, space))
         return Prospects(
             files=prospects,
             workers=workers,
@@ -167,8 +168,11 @@ class _Survey:
             free=shutil.disk_usage(_existing(self._layout.root)).free,
             work=work,
             basis=self._rates.analysis_basis if work.pixels else self._rates.finish_basis,
-            fetched=min(fetched, self._batch.stage_space * 2**30),
+            fetched=min(fetched, space),
         )
+
+    def _is_fetched(self, prospect: Prospect, space: float) -> bool:
+        return prospect.item.uri is not None and not self._batch.stream and (prospect.size or 0) <= space
 
     def _prospect(self, item: Footage) -> Prospect:
         try:

@@ -11,6 +11,7 @@ from typing import TextIO
 
 from ..errors import InputError, shown
 from . import remote
+from .messages import Elsewhere
 
 _VIDEO_SUFFIXES = frozenset(
     (
@@ -33,6 +34,8 @@ class Footage:
     """What it is to be fetched from."""
     origin: str | None = None
     """The same as it may be shown: without passwords and signatures."""
+    place: Elsewhere | None = None
+    """Where it is read from, when it is not to be fetched."""
 
     @property
     def source(self) -> Path | str:

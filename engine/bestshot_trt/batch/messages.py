@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..config import Config
+from .remote import Look
 
 END = 1 << 62
 """Where a stretch ends that goes on to the end of its take."""
@@ -18,11 +19,22 @@ class Prepare:
     config: Config
 
 
+@dataclass(frozen=True)
+class Elsewhere:
+    """Where a take is read from that is no file here."""
+
+    uri: str
+    look: Look
+    """What it must still be."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class TakeTask:
     """Ask for all results of one take."""
 
     path: Path
+    place: Elsewhere | None = None
+    """What ``path`` stands for, if it is no file."""
     content: str
     """Its fingerprint, which the file must still have."""
     config: Config
@@ -60,6 +72,8 @@ class RangeTask:
     """Ask for the analysis of one stretch of a take."""
 
     path: Path
+    place: Elsewhere | None = None
+    """As in `TakeTask`."""
     config: Config
     parts: Path
     within: range

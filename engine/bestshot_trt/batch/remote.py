@@ -314,6 +314,8 @@ def _final(error: Exception, doing: str) -> str | None:
         reason = f"the library for this kind of store is not installed: {PIP}"
     elif isinstance(error, ValueError) and "rotocol not known" in str(error):
         reason = "this kind of URI is not known; s3://, gs://, http:// and https:// are"
+    elif isinstance(error, ValueError) and _NO_RANGES in str(error):
+        reason = "the server sends only whole files; raise --stage-space"
     elif isinstance(error, FileNotFoundError) or status in _GONE:
         reason = f"no such {'bucket' if doing == 'written' else 'file'}; check the name"
     elif kinds & _NO_CREDENTIALS:

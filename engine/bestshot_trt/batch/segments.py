@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import pipeline, scoring
+from .. import pipeline, scoring, streams
 from ..backends import Backend
 from ..config import AnalyzeConfig, Config
 from ..decode import probe
@@ -118,6 +118,7 @@ def _pass(
     every = max(1, int(SEGMENT_S * config.fps))
 
     def keep(stop: int) -> None:
+        streams.check(info.path)
         _check(report, parts, gap)
         meta = pipeline.meta_of(info, config, backend, report)
         # How long the take is, the part that saw its end knows.
@@ -138,6 +139,7 @@ def _pass(
                     keep(last + 1)
                     start, samples = last + 1, Samples(backend)
             progress("analyze", float(batch.times[-1]), info.duration_claim)
+    streams.check(info.path)
     if len(samples):
         keep(gap.stop)
     elif gap.stop == END and start:

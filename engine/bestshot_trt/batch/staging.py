@@ -17,6 +17,7 @@ from ..source import fingerprint
 from . import remote
 from .inputs import Footage
 from .journal import Journal
+from .messages import Elsewhere
 from .plan import Job
 from .remote import Look
 
@@ -45,7 +46,10 @@ class Stage:
         ahead: int,
         journal: Journal,
         tell: Callable[..., Any],
+        *,
+        stream: bool = False,
     ) -> None:
+        self._stream = stream
         self._left = deque(item for item in footage if item.uri is not None)
         self._root, self._folder, self._space, self._ahead = root, folder, space, ahead
         self._journal, self._tell = journal, tell
@@ -82,12 +86,21 @@ class Stage:
             yield self._identified.popleft()
 
     def fetch(self, job: Job) -> None:
-        """Bring a job's file here; see `fetched`."""
-        self._open.add(_uri(job.footage))
-        if self._local(job.footage).exists():
+        """Bring a job's file here, unless it is to be read as a stream; see `fetched`."""
+        uri, local = _uri(job.footage), self._local(job.footage)
+        self._open.add(uri)
+        if self._is_streamed(job.footage):
+            place = Elsewhere(uri, self._looks[uri])
+            job.footage = dataclasses.replace(job.footage, path=local, place=place)
+            self._fetched.append((job, None))
+        elif local.exists():
             self._here(job, None)
         else:
             self._wanted.append((job.footage, lambda content, error: self._here(job, error or _other(job, content))))
+
+    def _is_streamed(self, item: Footage) -> bool:
+        size = self._looks[_uri(item)].size
+        return size is not None and (self._stream or size > self._space) and not self._local(item).exists()
 
     def fetched(self) -> Iterator[tuple[Job, str | None]]:
         """Jobs whose file is here, each with None, or with why it is not."""
@@ -176,7 +189,7 @@ class Stage:
         uri, look, used = _uri(item), self._looks[_uri(item)], sum(self._held.values())
         size = self._space if look.size is None else look.size
         if size > self._space:
-            limit = f"--stage-space {self._space / 2**30:g} allows; raise it"
+            limit = f"--stage-space {self._space / 2**30:g} allows, and it cannot be read in parts; raise it"
             then(None, remote.Unfetched(f"{item.source}: its {size / 2**30:.2f} GiB are more than {limit}"))
             return True
         if used + size > self._space or not self._has_room(self._needed.get(uri, look.size or 0)):

@@ -163,14 +163,15 @@ class Supervisor:
                 self._give(worker, job)
 
     def _give_stretch(self, worker: Line, stretch: Stretch) -> None:
-        path, job = stretch.footage.path, stretch.job
+        path, place, job = stretch.footage.path, stretch.footage.place, stretch.job
         if stretch.within is None:
-            worker.give(LengthTask(path=path), stretch)
+            worker.give(LengthTask(path=path, uri=None if place is None else place.uri), stretch)
             return
         parts = self.layout.parts(job.content, job.keys.analyze)
         worker.use(self._crew.cores(worker.number))
         task = RangeTask(
             path=path,
+            place=place,
             config=self._config,
             parts=parts,
             within=stretch.within,
@@ -185,6 +186,7 @@ class Supervisor:
             config = dataclasses.replace(config, analyze=dataclasses.replace(config.analyze, backend="cpu"))
         task = TakeTask(
             path=job.footage.path,
+            place=job.footage.place,
             content=job.content,
             config=config,
             target=self.layout.target(job.name),
@@ -288,7 +290,7 @@ class Supervisor:
             self._tell("skipped", path=path, reason=reason)
         else:
             self._crew.drop(worker)
-            self._retry(job, reason)
+            self._retry(job, reason, is_had=answer.kind != "Unfetched")
 
     def _lost(self, worker: Line, reason: str) -> None:
         job = worker.doing
@@ -304,8 +306,11 @@ class Supervisor:
         if fault is not None:
             self._lost(worker, fault)
 
-    def _retry(self, job: plan.Job, reason: str) -> None:
-        """Once more in a fresh worker, then once on the CPU where that is another way, then no more."""
+    def _retry(self, job: plan.Job, reason: str, *, is_had: bool = True) -> None:
+        """Once more in a fresh worker, then once on the CPU where that is another way, then no more.
+
+        The next run tries again what could not be had.
+        """
         job.failures.append(reason)
         path = str(job.footage.source)
         if len(job.failures) < (3 if self._crew.on_gpu else 2):
@@ -313,6 +318,9 @@ class Supervisor:
             self._tell("retry", path=job.footage.source, reason=reason)
             self._list.put_back(job)
             return
-        self.journal.fail(job.content, job.keys, reason, path=path)
+        if is_had:
+            self.journal.fail(job.content, job.keys, reason, path=path)
+        else:
+            self.journal.note(job.content, path, "failed", reason)
         self._list.settled(job)
         self._list.give_up(job.footage.source, reason)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .. import pipeline, prompts, results
+from .. import pipeline, prompts, results, streams
 from ..decode import probe
 from ..errors import ExportError, InputError, shown
 from ..files import write_text
@@ -51,6 +51,7 @@ def deliver(task: TakeTask, progress: Progress) -> Done:
     document = pipeline.deliver(scored, info, task.staging, task.config, progress, home=task.home)
     if task.origin is not None and task.config.export.cut_lists:
         _point_home(document, task)
+    streams.check(task.path)
     write_text(task.staging / RECEIPT, task.receipt)
     track_bytes, other_bytes = _sizes(task.staging)
     _put_in_place(task.staging, task.target)

@@ -74,13 +74,17 @@ def answer(task: Any, progress: Progress) -> Ready | Length | Done | Failed:
 
             give_up(task.without_model)
         if isinstance(task, TakeTask):
+            from .streaming import reading
             from .take import deliver
 
-            return deliver(task, progress)
+            with reading(task.path, task.place):
+                return deliver(task, progress)
         if isinstance(task, RangeTask):
             from .segments import analyse
+            from .streaming import reading
 
-            return analyse(task, progress)
+            with reading(task.path, task.place):
+                return analyse(task, progress)
         if isinstance(task, LengthTask):
             from .take import length
 

@@ -72,7 +72,14 @@ class Worklist:
         self._files: Iterator[tuple[Footage, str, str | None]] = plan.identified(local, journal)
         space, ahead = int(batch.stage_space * 2**30), (batch.workers or 1) + _AHEAD
         self._stage = Stage(
-            footage, layout.root, layout.staging(journal.owner) / "fetched", space, ahead, journal, tell
+            footage,
+            layout.root,
+            layout.staging(journal.owner) / "fetched",
+            space,
+            ahead,
+            journal,
+            tell,
+            stream=batch.stream,
         )
         self._exhausted = False
         self._seen: dict[str, Path | str] = {}

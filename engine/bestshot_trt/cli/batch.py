@@ -70,7 +70,7 @@ _RAY = Annotated[
 BATCH = (
     o.group(BatchConfig, _PANEL, "workers", "max_failures", "retry_failed")
     | {"dry_run": _DRY_RUN}
-    | o.group(BatchConfig, _PANEL, "stall", "recycle", "memory", "stage_space")
+    | o.group(BatchConfig, _PANEL, "stall", "recycle", "memory", "stage_space", "stream")
     | {"work": _WORK, "ray": _RAY}
     | o.group(BatchConfig, _PANEL)
 )

@@ -9,6 +9,7 @@ from typing import IO, TYPE_CHECKING
 
 from ..errors import InputError, shown
 from ..files import check_regular
+from ..streams import stream_at
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -54,6 +55,9 @@ def open_container(path: Path, source: IO[bytes] | None = None) -> InputContaine
 
 
 def _named(path: Path) -> str | IO[bytes]:
+    stream = stream_at(path)
+    if stream is not None:
+        return stream.open(str(path.absolute()))
     check_path(path)
     absolute = str(path.absolute())
     try:
