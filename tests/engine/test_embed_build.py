@@ -17,8 +17,9 @@ import numpy as np
 import onnx
 import pytest
 
-from bestshot_trt.embed import build
-from bestshot_trt.embed._onnx import OnnxEmbedder, TextEncoder, open_session
+from bestshot_trt.embed import _onnx, build
+from bestshot_trt.embed._int8 import quantise_int8
+from bestshot_trt.embed._onnx import OnnxEmbedder, TextEncoder, open_session, run_session
 from bestshot_trt.embed._whole_folder import whole_folder
 from bestshot_trt.embed.heads import load_head
 from bestshot_trt.embed.model_folder import HEAD, TOKENIZER, ModelFolder, check_hashes, open_folder
@@ -137,6 +138,23 @@ def test_vit_b_32_in_half_precision_keeps_its_embeddings(zoo: ModuleType, vit_b_
     expected = open_session(vit_b_32.graph("visual")).run(None, {"frames": frames})[0]
     found = zoo.run_in_numpy(onnx.load(vit_b_32.graph("visual", "fp16")), frames=frames)[0]
     assert (expected * found).sum(1).min() > 0.9999
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_vit_b_32_gives_the_same_bits_on_any_number_of_cores(
+    vit_b_32: ModelFolder, precision: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A batch's workers have unlike shares of the cores, and their stretches of a take are joined."""
+    graph = vit_b_32.graph("visual")
+    if precision == "int8":
+        quantise_int8(graph, tmp_path / "visual.int8.onnx")
+        graph = tmp_path / "visual.int8.onnx"
+    frames, found = pictures(8, 224), set()
+    for cores in (1, 2, 3, 7, 16):
+        monkeypatch.setattr(_onnx, "usable_cores", lambda cores=cores: cores)
+        found.add(b"".join(each.tobytes() for each in run_session(open_session(graph, precision), "frames", frames)))
+    assert len(found) == 1
 
 
 @pytest.mark.slow
