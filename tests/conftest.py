@@ -8,10 +8,10 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from hypothesis import settings
@@ -71,6 +71,30 @@ def helper(name: str) -> ModuleType:
         sys.modules[name] = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(sys.modules[name])
     return sys.modules[name]
+
+
+class Ended(NamedTuple):
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def cli(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Callable[..., Ended]:
+    """Runs ``bestshot-trt`` in this process, as ``cli("run", take)``; gives the exit code, stdout and stderr."""
+    from bestshot_trt.cli import exits
+
+    monkeypatch.setattr(exits, "_on_stop", lambda handler: None)
+
+    def call(*arguments: Any) -> Ended:
+        monkeypatch.setattr(sys, "argv", ["bestshot-trt", *map(str, arguments)])
+        capfd.readouterr()
+        code = exits.run_app()
+        return Ended(code, *capfd.readouterr())
+
+    return call
 
 
 @pytest.fixture(scope="session")

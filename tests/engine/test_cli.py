@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import json
 import os
 import pty
@@ -23,26 +22,11 @@ QUICK = ["--score-height", "64", "-k", "1", "--pre", "0.3", "--post", "0.3", "--
 HEAVY = ("numpy", "av", "cv2", "pyarrow", "PIL", "imageio_ffmpeg")
 
 
-@dataclasses.dataclass(frozen=True)
-class Ended:
-    code: int
-    out: str
-    err: str
-
-
 @pytest.fixture
-def cli(monkeypatch, capfd, tmp_path):
-    """Runs a command in this process, in an empty folder; gives the exit code, stdout and stderr."""
+def cli(cli, monkeypatch, tmp_path):
+    """Runs commands in an empty folder."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(exits, "_on_stop", lambda handler: None)
-
-    def call(*args):
-        monkeypatch.setattr(sys, "argv", ["bestshot-trt", *map(str, args)])
-        capfd.readouterr()
-        code = exits.run_app()
-        return Ended(code, *capfd.readouterr())
-
-    return call
+    return cli
 
 
 @pytest.fixture(scope="module")
@@ -249,7 +233,7 @@ def test_stdout_is_a_short_table_and_stderr_says_where_results_are(cli, take):
     assert row.split()[0] == "1"
     assert row.split()[-1].startswith("clips/01_")
     assert done.err == "results are in bestshot/take\n"
-    assert cli("run", take, *QUICK, "-q", "--overwrite") == Ended(0, done.out, "")
+    assert cli("run", take, *QUICK, "-q", "--overwrite") == (0, done.out, "")
 
 
 def test_without_a_model_and_a_network_one_line_says_what_is_off_and_how_to_get_it(cli, take):
@@ -471,7 +455,7 @@ def test_an_internal_error_is_one_line_and_a_traceback_only_when_asked(cli, take
 
     monkeypatch.setattr(pipeline, "run", fail)
     line = "internal error: RuntimeError: first line; run again with -v and report the traceback\n"
-    assert cli("run", take) == Ended(70, "", line)
+    assert cli("run", take) == (70, "", line)
     done = cli("run", take, "-v")
     assert done.code == 70
     assert done.err.startswith("Traceback")

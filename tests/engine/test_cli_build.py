@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import os
 import shutil
@@ -18,7 +19,6 @@ import numpy as np
 import onnx
 import pytest
 
-from bestshot_trt.cli import exits
 from bestshot_trt.embed import build
 from bestshot_trt.embed.model_folder import ModelFolder, file_card, open_folder, write_card
 
@@ -29,17 +29,10 @@ def folder(tiny_model: ModelFolder, tmp_path: Path) -> ModelFolder:
 
 
 @pytest.fixture
-def cli(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path) -> Any:
-    """Runs the command in this process; gives the exit code, stdout and stderr."""
+def cli(cli: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
+    """Runs ``bestshot-trt build``, with an engine cache of its own."""
     monkeypatch.setenv("BESTSHOT_ENGINES", str(tmp_path / "engines"))
-    monkeypatch.setattr(exits, "_on_stop", lambda handler: None)
-
-    def call(*args: Any) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["bestshot-trt", "build", *map(str, args)])
-        capfd.readouterr()
-        return exits.run_app(), *capfd.readouterr()
-
-    return call
+    return functools.partial(cli, "build")
 
 
 @pytest.fixture

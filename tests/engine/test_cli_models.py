@@ -2,29 +2,20 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import json
 import shutil
-import sys
 
 import pytest
 import typer
 from typer.testing import CliRunner
 
-from bestshot_trt.cli import app as main
-from bestshot_trt.cli import exits
 from bestshot_trt.cli import models as commands
 from bestshot_trt.embed import build, model_folder, pull
 from bestshot_trt.embed.model_folder import open_folder
 from bestshot_trt.errors import ModelUnavailable
 
 COMMANDS = ("list", "pull", "export", "verify", "path")
-
-
-@dataclasses.dataclass(frozen=True)
-class Ended:
-    code: int
-    out: str
-    err: str
 
 
 @pytest.fixture
@@ -35,20 +26,10 @@ def kept(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def cli(monkeypatch, capfd, tmp_path, kept):
-    """Runs a command in this process, in an empty folder; gives the exit code, stdout and stderr."""
+def cli(cli, kept, monkeypatch, tmp_path):
+    """Runs ``bestshot-trt models`` in an empty folder, with an empty models folder."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(exits, "_on_stop", lambda handler: None)
-    if "models" not in {group.name for group in main.app.registered_groups}:
-        main.app.add_typer(commands.app, name="models")
-
-    def call(*args):
-        monkeypatch.setattr(sys, "argv", ["bestshot-trt", "models", *map(str, args)])
-        capfd.readouterr()
-        code = exits.run_app()
-        return Ended(code, *capfd.readouterr())
-
-    return call
+    return functools.partial(cli, "models")
 
 
 @pytest.fixture
@@ -105,9 +86,9 @@ def test_list_as_json_says_all_of_it(cli, registered):
 
 
 def test_path_is_alone_on_stdout(cli, kept, registered, tiny):
-    assert cli("path") == Ended(0, f"{kept}\n", "")
-    assert cli("path", "vit-b/32") == Ended(0, f"{registered.path}\n", "")
-    assert cli("path", "tiny") == Ended(0, f"{tiny.path}\n", "")
+    assert cli("path") == (0, f"{kept}\n", "")
+    assert cli("path", "vit-b/32") == (0, f"{registered.path}\n", "")
+    assert cli("path", "tiny") == (0, f"{tiny.path}\n", "")
 
 
 def test_what_is_not_here_is_said_with_how_to_get_it(cli, kept):
@@ -132,7 +113,7 @@ def test_pull_announces_fetches_and_says_where_it_is(cli, monkeypatch, registere
     assert asked == {"name": "ViT-B-32", "text": True, "force": True}
     assert ended.err == "downloading it: 1 MB\n"
     assert ended.out == f"ViT-B-32/random (text.fp32, visual.fp32; 3 MB) is in {registered.path}\n"
-    assert cli("pull", "ViT-B-32", "-q") == Ended(0, "", "")
+    assert cli("pull", "ViT-B-32", "-q") == (0, "", "")
     assert asked["text"] is False
 
 
@@ -249,4 +230,4 @@ def test_errors_of_the_library_are_one_line(cli, monkeypatch):
         raise ModelUnavailable("ViT-B-32: why; what to do")
 
     monkeypatch.setattr(pull, "pull", fail)
-    assert cli("pull", "ViT-B-32") == Ended(6, "", "error: ViT-B-32: why; what to do\n")
+    assert cli("pull", "ViT-B-32") == (6, "", "error: ViT-B-32: why; what to do\n")

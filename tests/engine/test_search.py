@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import sys
 
 import numpy as np
 import pytest
@@ -10,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import bestshot_trt as bt
-from bestshot_trt.cli import exits
 from bestshot_trt.embed._onnx import TextEncoder
 from bestshot_trt.search import best_apart
 
@@ -78,23 +76,16 @@ def test_a_track_without_a_model_is_named(tracks, tmp_path):
         bt.search([path], [TEXT])
 
 
-def run(monkeypatch, capfd, *arguments):
-    monkeypatch.setattr(exits, "_on_stop", lambda handler: None)
-    monkeypatch.setattr(sys, "argv", ["bestshot-trt", *map(str, arguments)])
-    capfd.readouterr()
-    return exits.run_app(), *capfd.readouterr()
-
-
-def test_the_command_lists_them(tracks, monkeypatch, capfd):
-    code, out, _ = run(monkeypatch, capfd, "search", *tracks, TEXT, "-k", "3", "--min-gap", "1")
+def test_the_command_lists_them(tracks, cli):
+    code, out, _ = cli("search", *tracks, TEXT, "-k", "3", "--min-gap", "1")
     assert code == 0
     assert len(out.splitlines()) == 4
-    code, out, _ = run(monkeypatch, capfd, "search", *tracks, TEXT, "-k", "3", "--min-gap", "1", "--json")
+    code, out, _ = cli("search", *tracks, TEXT, "-k", "3", "--min-gap", "1", "--json")
     assert code == 0
     assert [hit["track"] in map(str, tracks) for hit in json.loads(out)] == [True] * 3
 
 
-def test_a_text_alone_is_not_enough(monkeypatch, capfd):
-    code, _, err = run(monkeypatch, capfd, "search", TEXT)
+def test_a_text_alone_is_not_enough(cli):
+    code, _, err = cli("search", TEXT)
     assert code == 2
     assert "give one or more tracks, then the text" in err
