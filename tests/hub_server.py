@@ -39,8 +39,9 @@ class Fault:
 
     ``kind`` is ``status``, ``cut`` (the connection breaks after ``after`` bytes), ``short`` (the body ends there as if
     it were whole), ``stall`` (nothing more comes), ``corrupt`` (one byte differs), ``slow`` (a pause between pieces),
-    ``no-range`` (always the whole file), ``wrong-range``, ``no-size`` (nobody tells how long it is), ``long`` (more
-    comes than announced), ``loop`` (redirected to itself), ``bare`` (no hub's headers), ``other`` (another hash).
+    ``held`` (half of it waits for `Hub.go_on`), ``no-range`` (always the whole file), ``wrong-range``, ``no-size``
+    (nobody tells how long it is), ``long`` (more comes than announced), ``loop`` (redirected to itself), ``bare`` (no
+    hub's headers), ``other`` (another hash).
     """
 
     kind: str
@@ -64,6 +65,7 @@ class Hub:
     asked: list[Asked] = field(default_factory=list)
     commit: str = COMMIT
     ended: threading.Event = field(default_factory=threading.Event)
+    go_on: threading.Event = field(default_factory=threading.Event)
 
     def __enter__(self) -> Hub:
         hub = self
@@ -208,14 +210,16 @@ class _Handler(BaseHTTPRequestHandler):
             body += bytes(10)
         elif kind in ("cut", "short", "stall"):
             body = body[:after]
-        pieces = 20 if kind == "slow" else 1
+        pieces = {"slow": 20, "held": 2}.get(kind, 1)
         length = max(1, -(-len(body) // pieces))
         for begin in range(0, len(body), length):
             self.wfile.write(body[begin : begin + length])
             self.wfile.flush()
             if kind == "slow":
                 time.sleep(0.02)
+            if kind == "held":
+                self.hub.go_on.wait(300)
         if kind == "stall":
-            self.hub.ended.wait(60)
+            self.hub.ended.wait(300)
         if kind in ("cut", "stall", "short"):
             self.close_connection = True

@@ -73,7 +73,7 @@ def test_ray_gives_the_same_results_and_retries_a_worker_that_is_killed(clip: An
             events.append(json.loads(line))
             if killed or events[-1]["event"] != "given" or events[-1]["path"].endswith("bad.mp4"):
                 continue
-            deadline = time.monotonic() + 30
+            deadline = time.monotonic() + 300
             while not (found := at_work(batch.pid)) and time.monotonic() < deadline:
                 time.sleep(0.02)
             os.kill(found[0], signal.SIGKILL)

@@ -19,6 +19,8 @@ from bestshot_trt.cli import exits, progress
 
 RUN = [sys.executable, "-m", "bestshot_trt"]
 QUICK = ["--score-height", "64", "-k", "1", "--pre", "0.3", "--post", "0.3", "--effort", "fastest"]
+LIMIT_S = 300
+"""For what takes a second: a machine that is busy with other things is no fault."""
 HEAVY = ("numpy", "av", "cv2", "pyarrow", "PIL", "imageio_ffmpeg")
 
 
@@ -356,7 +358,7 @@ def started(take, out, *options):
 
 
 def wait_until(condition, process):
-    until = time.monotonic() + 60
+    until = time.monotonic() + LIMIT_S
     while not condition():
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < until
@@ -387,7 +389,7 @@ def test_a_signal_ends_it_without_a_trace(long_take, tmp_path, stage, signum, to
         with contextlib.suppress(ProcessLookupError):
             (os.killpg if to_group else os.kill)(process.pid, signum)
         time.sleep(0.01)
-    printed, said = process.communicate(timeout=30)
+    printed, said = process.communicate(timeout=LIMIT_S)
     assert process.returncode == 128 + signum
     assert printed == ""
     word = "interrupted" if signum == signal.SIGINT else "terminated"
@@ -480,15 +482,16 @@ def test_a_background_job_of_a_script_ends_on_ctrl_c_too(long_take, tmp_path):
         signal.signal(signal.SIGINT, before)
     wait_until(out.exists, process)
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=30)
+    process.communicate(timeout=LIMIT_S)
     assert process.returncode == 130
-    assert not out.exists()
+    # As with any signal, the track may have been finished by the time that it counts.
+    assert not out.exists() or names(out) == ["track.parquet"]
 
 
 @pytest.mark.parametrize("reaction", ["pass", "raise RuntimeError('half done')"], ids=["loses it", "fails of it"])
 @pytest.mark.parametrize(
     "rest",
-    ["time.sleep(60)", "options['progress']('analyze', 1, 2); time.sleep(60)", "return {'moments': []}"],
+    ["time.sleep(600)", "options['progress']('analyze', 1, 2); time.sleep(600)", "return {'moments': []}"],
     ids=["and hangs", "and goes on", "and the work ends"],
 )
 def test_a_signal_counts_though_a_library_swallows_it(take, reaction, rest):
@@ -498,7 +501,7 @@ def test_a_signal_counts_though_a_library_swallows_it(take, reaction, rest):
         "from bestshot_trt.cli import main\n"
         "def run(*args, **options):\n"
         "    print('ready', flush=True)\n"
-        "    try: time.sleep(60)\n"
+        "    try: time.sleep(600)\n"
         f"    except BaseException: {reaction}\n"
         f"    {rest}\n"
         "pipeline.run = run\n"
@@ -508,7 +511,7 @@ def test_a_signal_counts_though_a_library_swallows_it(take, reaction, rest):
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout.readline() == "ready\n"
     process.send_signal(signal.SIGINT)
-    printed, said = process.communicate(timeout=60)
+    printed, said = process.communicate(timeout=LIMIT_S)
     assert process.returncode == 130
     assert printed == ""
     assert said == "interrupted; finished files stay, nothing half-written was left\n"
@@ -531,7 +534,7 @@ def fast_meter(monkeypatch):
 def test_work_longer_than_two_seconds_speaks_even_within_one_step(fast_meter, monkeypatch):
     said = []
     monkeypatch.setattr(progress, "say", said.append)
-    until = time.monotonic() + 30
+    until = time.monotonic() + LIMIT_S
     with progress.Meter() as meter:
         meter("export", 3.0, 9.0)
         while not said and time.monotonic() < until:
@@ -558,11 +561,10 @@ def test_a_terminal_gets_a_bar():
         "with progress.Meter() as meter:\n"
         "    meter('analyze', 5.0, 10.0)\n"
         "    while meter._bar is None: time.sleep(0.01)\n"
-        "    time.sleep(0.3)\n"
     )
     ours, theirs = pty.openpty()
     environment = {**os.environ, "TERM": "xterm", "COLUMNS": "100"}
-    done = subprocess.run([sys.executable, "-c", code], stderr=theirs, env=environment, timeout=60, check=False)
+    done = subprocess.run([sys.executable, "-c", code], stderr=theirs, env=environment, timeout=LIMIT_S, check=False)
     os.close(theirs)
     drawn = os.read(ours, 65536).decode()
     os.close(ours)

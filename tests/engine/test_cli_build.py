@@ -10,7 +10,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -166,12 +165,19 @@ def test_a_take_that_is_no_video_is_said_before_any_comparison(
 
 
 SLOW_BUILD = """
-import sys, time
+import sys
 sys.path[:0] = [{tests!r}]
-import trt_on_cpu, bestshot_trt.embed._target as target
+import trt_on_cpu
+from bestshot_trt.embed import _engine as engine, _target as target
 sys.modules["cupy"], sys.modules["tensorrt"] = trt_on_cpu.cupy(), trt_on_cpu.tensorrt()
 target.gpu_capability = lambda: 89
-trt_on_cpu.Builder.during = lambda: (print("building", flush=True), time.sleep(1))
+builds = []
+class Monitoring(engine._Monitoring):
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        builds.append(self)
+engine._Monitoring = Monitoring
+trt_on_cpu.Builder.during = lambda: (print("building", flush=True), builds[0]._stopped.wait(600))
 sys.argv[1:] = ["build", {folder!r}]
 from bestshot_trt.cli import main
 main()
@@ -188,9 +194,8 @@ def test_a_build_that_is_killed_leaves_no_engine(folder: ModelFolder, tmp_path: 
     )
     assert running.stdout is not None
     assert running.stdout.readline() == "building\n"
-    time.sleep(0.1)
     running.send_signal(number)
-    _, err = running.communicate(timeout=60)
+    _, err = running.communicate(timeout=300)
     left = {path.suffix for path in (tmp_path / "engines").rglob("*") if path.is_file()}
     if number == signal.SIGTERM:
         assert running.returncode == 143

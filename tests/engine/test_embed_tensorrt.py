@@ -16,7 +16,7 @@ import onnx
 import pytest
 
 from bestshot_trt.config import AnalyzeConfig
-from bestshot_trt.embed import _half, _on_gpu, _onnx, build, compose
+from bestshot_trt.embed import _engine, _half, _on_gpu, _onnx, build, compose
 from bestshot_trt.embed._base import Embedded
 from bestshot_trt.embed._engine import Batches, card_path
 from bestshot_trt.embed._onnx import OnnxEmbedder
@@ -267,17 +267,23 @@ def test_ctrl_c_ends_a_build_and_leaves_nothing(
     trt_on_cpu: ModuleType, monkeypatch: pytest.MonkeyPatch, folder: ModelFolder
 ) -> None:
     steps: list[int] = []
+    builds: list[Any] = []
+
+    class Monitoring(_engine._Monitoring):
+        def __init__(self, *arguments: Any) -> None:
+            super().__init__(*arguments)
+            builds.append(self)
 
     def during() -> None:
         steps.append(len(steps))
-        if len(steps) == 1:
-            _thread.interrupt_main()
-        time.sleep(0.3)
+        _thread.interrupt_main()
+        assert builds[0]._stopped.wait(300)
 
+    monkeypatch.setattr(_engine, "_Monitoring", Monitoring)
     monkeypatch.setattr(trt_on_cpu.Builder, "during", during)
     with pytest.raises(KeyboardInterrupt):
         ensure_engine(wanted(folder))
-    assert len(steps) < 3
+    assert steps == [0]
     assert [name for name in left(engines_folder()) if not name.endswith(".lock")] == []
 
 

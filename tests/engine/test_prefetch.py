@@ -50,7 +50,7 @@ def test_no_more_than_the_bound_is_computed_ahead(depth):
     stream = prefetch(items(), depth)
     assert next(stream) == 0
     # One handed over, `depth` waiting, one in the worker's hand.
-    assert full.wait(10)
+    assert full.wait(300)
     stream.close()
     assert len(made) == depth + 2
 

@@ -49,7 +49,7 @@ def node():
 
     yield ask
     process.stdin.close()
-    process.wait(timeout=10)
+    process.wait(timeout=300)
 
 
 NUMBERS = st.floats(0, 4000, width=32) | st.integers(0, 3).map(float)

@@ -252,13 +252,15 @@ class _Monitoring:
     def interruptible(self, build: Callable[[], Any]) -> Any:
         """What ``build`` gives, on a thread of its own, so that a signal reaches this one meanwhile."""
         with ThreadPoolExecutor(1, thread_name_prefix="tensorrt") as pool:
-            building = pool.submit(build)
+            building = None
+            # A signal may come as soon as the build has begun, before there is anything to wait for.
             try:
+                building = pool.submit(build)
                 return building.result()
             except BaseException:
                 self._stopped.set()
                 # Python must not end while TensorRT still calls back, however often it is asked to.
-                while not building.done():
+                while building is not None and not building.done():
                     with contextlib.suppress(KeyboardInterrupt):
                         wait([building])
                 raise
