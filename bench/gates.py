@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -67,3 +70,21 @@ def measures_match(path: Path, fps: float) -> None:
     for name in ("laplacian_variance", "colourfulness"):
         if not np.allclose(getattr(ours, name), getattr(wanted, name), rtol=1e-4):
             raise Red(f"{name} differs from the reference's by more than 1e-4")
+
+
+def whole_clips(folder: Path) -> None:
+    """Every moment in ``folder`` has a clip with as many pictures as its span holds, give or take one.
+
+    Raises:
+        Red: one has not.
+    """
+    document: Any = json.loads((folder / "moments.json").read_text(encoding="utf-8"))
+    for moment in document["moments"]:
+        with av.open(str(folder / moment["clip"])) as container:
+            stream = container.streams.video[0]
+            shown = [frame.time for frame in container.decode(stream) if frame.time is not None]
+            tick = 1 / float(stream.average_rate or Fraction(30))
+        wanted = moment["end_s"] - moment["start_s"]
+        spanned = shown[-1] - shown[0] + tick if shown else 0.0
+        if abs(spanned - wanted) > 2 * tick:
+            raise Red(f"{moment['clip']} shows {spanned:.2f} s; its moment is {wanted:.2f} s long")

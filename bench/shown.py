@@ -44,9 +44,8 @@ def settings_of(row: Row) -> str:
 def label_of(row: Row) -> str:
     """What tells a row from others in its chart."""
     settings = row.get("settings", {})
-    mine = [_said(key, value) for key, value in settings.items() if key not in _HIDDEN]
-    if row["case"] == "score" and "precision" in settings:
-        mine = []
+    hidden = _HIDDEN if row["case"] == "embed" else (*_HIDDEN, "precision")
+    mine = [_said(key, value) for key, value in settings.items() if key not in hidden]
     take = row.get("take", {})
     about = [f"{take['codec']} {take['picture']}"] if take else []
     rate = [f"{settings['fps']:g} fps"] if settings.get("fps", 3.0) != 3.0 else []
@@ -85,7 +84,7 @@ def _kind(row: Row) -> str:
         return ""
     if model == "none":
         return "no model"
-    recipe = settings.get("recipe's CLIP")
+    recipe = {"onnx": "ONNX Runtime"}.get(settings.get("recipe's CLIP"), settings.get("recipe's CLIP"))
     return " ".join(filter(None, (model, settings.get("precision")))) + (f", the recipe on {recipe}" if recipe else "")
 
 

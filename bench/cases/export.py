@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Iterator
-from fractions import Fraction
 from pathlib import Path
-from typing import Any
-
-import av
 
 import bestshot_trt as bt
 from bestshot_trt import Config
@@ -21,8 +16,9 @@ from bestshot_trt.export.encoders import choose_encoder
 from bestshot_trt.speed.seed import cut_clip
 from bestshot_trt.speed.timing import Seconds, paired, wall_of
 
+from .. import gates
 from ..figures import compared, spread, take_of
-from ..registry import Red, Request, Row, Skipped, case
+from ..registry import Request, Row, Skipped, case
 
 CLIPS = PickConfig().top
 ENCODERS = ("software", "nvenc")
@@ -50,7 +46,7 @@ def export(request: Request, path: Path) -> Iterator[Row]:
         command = [sys.executable, "-m", "bestshot_trt", "export", str(moments), "-q", "--overwrite", "-o", str(out)]
         ours, plain = wall_of([*command, "--encoder", encoder, "--no-cut-lists"]), _plain(request, path, starts)
         ours()
-        whole_clips(out)
+        gates.whole_clips(out)
         pairs = paired(ours, plain, request.runs, warm_up=False)
         yield {
             "take": take_of(path),
@@ -75,21 +71,3 @@ def _plain(request: Request, path: Path, starts: list[float]) -> Seconds:
         return time.perf_counter() - started
 
     return run
-
-
-def whole_clips(folder: Path) -> None:
-    """Every moment in ``folder`` has a clip with as many pictures as its span holds, give or take one.
-
-    Raises:
-        Red: one has not.
-    """
-    document: Any = json.loads((folder / "moments.json").read_text(encoding="utf-8"))
-    for moment in document["moments"]:
-        with av.open(str(folder / moment["clip"])) as container:
-            stream = container.streams.video[0]
-            shown = [frame.time for frame in container.decode(stream) if frame.time is not None]
-            tick = 1 / float(stream.average_rate or Fraction(30))
-        wanted = moment["end_s"] - moment["start_s"]
-        spanned = shown[-1] - shown[0] + tick if shown else 0.0
-        if abs(spanned - wanted) > 2 * tick:
-            raise Red(f"{moment['clip']} shows {spanned:.2f} s; its moment is {wanted:.2f} s long")

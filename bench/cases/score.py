@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -96,12 +95,10 @@ def _same_count(track: Path, frames: Path) -> None:
 
 @case("job", "run against the whole plain recipe, clips included")
 def job(request: Request, path: Path) -> Iterator[Row]:
-    """Whole processes; the gate is that of `score`, and a clip for every moment."""
+    """Whole processes; the gate is exact samples, and a whole clip for every moment."""
     gates.samples_identical(path, request.fps)
     out = request.folder / "job"
     ours, seed = _ours(request, path, "run", out), _seed(request, path)
     wall_of(ours)(), wall_of(seed)()
-    for moment in json.loads((out / "moments.json").read_text(encoding="utf-8"))["moments"]:
-        if not (out / moment["clip"]).stat().st_size:
-            raise Red(f"{moment['clip']} is empty")
+    gates.whole_clips(out)
     yield from _rows(request, path, ours, seed)

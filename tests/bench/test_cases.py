@@ -14,14 +14,16 @@ import pytest
 REPOSITORY = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(REPOSITORY))
 
+from bench import gates  # noqa: E402
 from bench.cases import CASES, _on_gpu  # noqa: E402
 from bench.cases import batch as batch_case  # noqa: E402
 from bench.cases import decode as decode_case  # noqa: E402
-from bench.cases import export as export_case  # noqa: E402
+from bench.cases import embed as embed_case  # noqa: E402
 from bench.cases import kernels as kernel_case  # noqa: E402
 from bench.cases import memory as memory_case  # noqa: E402
 from bench.cases import pick as pick_case  # noqa: E402
 from bench.cases import score as score_case  # noqa: E402
+from bench.gpu import kernels as gpu_kernels  # noqa: E402
 from bench.gpu import rows as gpu_rows  # noqa: E402
 from bench.gpu import sampler  # noqa: E402
 from bench.registry import Red, Request  # noqa: E402
@@ -100,10 +102,10 @@ def test_a_clip_that_is_too_short_is_red(clip: Any, tmp_path: Path) -> None:
     (tmp_path / "1.mp4").symlink_to(clip(H264))
     moment = {"clip": "1.mp4", "start_s": 0, "end_s": 4}
     (tmp_path / "moments.json").write_text(json.dumps({"moments": [moment]}))
-    export_case.whole_clips(tmp_path)
+    gates.whole_clips(tmp_path)
     (tmp_path / "moments.json").write_text(json.dumps({"moments": [{**moment, "end_s": 4.3}]}))
     with pytest.raises(Red, match=r"shows 4.00 s; its moment is 4.30 s long"):
-        export_case.whole_clips(tmp_path)
+        gates.whole_clips(tmp_path)
 
 
 def test_batch_is_red_when_workers_change_picks_or_lose_a_take(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -253,3 +255,54 @@ def test_embedding_alone_has_the_batches_that_an_analysis_has() -> None:
 
     decode_case.embed_all(Counting(), [np.zeros((2, 3))] * 5)
     assert sizes == [4, 4, 2]
+
+
+def test_a_precision_whose_embeddings_are_wrong_is_red_and_the_others_are_timed() -> None:
+    seconds = {"fp32": [1.0], "int8": [0.5]}
+    fp32, int8 = embed_case._rows("ViT-B-32", 8, seconds, {"fp32": 1.0, "int8": 0.9})
+    assert fp32["images_per_s"] == embed_case.PICTURES
+    assert (int8["red"], "ours" in int8) == ("cosine to fp32 is 0.9000", False)
+
+
+def test_a_models_speed_is_given_by_precision_and_batch(tiny_model: Any, tmp_path: Path) -> None:
+    found = list(CASES["embed"].rows(request(tmp_path, tiny_model.path)))
+    assert [row["settings"]["batch"] for row in found] == list(embed_case.BATCHES)
+    assert all(row["images_per_s"] > 0 for row in found)
+
+
+def test_a_job_is_compared_with_the_recipe_and_is_red_when_a_clip_is_cut_short(
+    clip: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take = clip(H264, seconds=6)
+    (row,) = CASES["job"].rows(request(tmp_path, take))
+    assert row["speedup"]["runs"] == 1
+
+    def short(_: Path) -> None:
+        raise Red("01.mp4 shows 2.00 s; its moment is 3.00 s long")
+
+    monkeypatch.setattr(gates, "whole_clips", short)
+    (row,) = CASES["job"].rows(request(tmp_path, take))
+    assert "01.mp4" in row["red"]
+    assert "ours" not in row
+
+
+@pytest.mark.usefixtures("small_pictures")
+def test_a_kernel_broken_on_the_gpu_is_red_in_the_suite(
+    gpu_on_cpu: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from bestshot_kernels import _compile
+    from bestshot_trt.cards import Card, Survey
+
+    real = _compile.source
+    card = Card(uuid="GPU-1", name="made up", ordinal=0)
+    monkeypatch.setattr(_on_gpu, "survey", lambda: Survey(cards=(card,)))
+    monkeypatch.setattr(_compile, "source", lambda op: real(op).replace("9798", "9799"))
+    kernels = [kernel for kernel in gpu_kernels._kernels() if kernel.name in ("frame_stats", "clip_resize")]
+    small = [gpu_kernels.Kernel(k.name, (1, 12, 24, 3), k.prove, k.call) for k in kernels]
+    monkeypatch.setattr(gpu_kernels, "_kernels", lambda: iter(small))
+    monkeypatch.setattr(gpu_kernels, "_copy", lambda: {"median": 100.0, "p20": 100.0, "p80": 100.0, "runs": 1})
+    monkeypatch.setattr(gpu_kernels, "_times", lambda call: [1e-3] if call() is not None else [])
+    by_name = {row["settings"].get("what"): row for row in CASES["kernels"].rows(request(tmp_path))}
+    assert "differs from its reference" in by_name["frame_stats"]["red"]
+    assert "ours" not in by_name["frame_stats"]
+    assert by_name["clip_resize"]["of_copy"] == pytest.approx(by_name["clip_resize"]["ours"]["median"] / 100)
