@@ -320,8 +320,11 @@ class BatchConfig:
         low=0.1,
         high=1024,
     )
-    ray_gpus: float = _setting(
-        0.33, "share of a GPU that a take needs on a Ray cluster: one NVDEC's, which is 1/3 to 1/7", above=0, high=1
+    ray_gpus: float | None = _setting(
+        None,
+        "share of a GPU that a take needs on a Ray cluster; unset: one NVDEC's of the card it names, or 0.33",
+        above=0,
+        high=1,
     )
     stage_space: float = _setting(
         20.0, "disk for files fetched from object storage or the web, under the output folder", above=0, unit="GiB"

@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from bestshot_trt.batch.ray_worker import share_of
+
 
 def command(*arguments: str | Path) -> list[str]:
     return [sys.executable, "-m", "bestshot_trt", "batch", *map(str, arguments), "--model", "none", "--log-json"]
@@ -87,6 +89,39 @@ def test_ray_gives_the_same_results_and_retries_a_worker_that_is_killed(clip: An
     assert batch.returncode == 1
     assert results(out) == expected
     assert list((out / ".bestshot" / "work").iterdir()) == []
+
+
+@pytest.mark.slow
+def test_a_long_take_is_shared_by_tasks_of_ray_and_comes_out_as_in_one_pass(clip: Any, tmp_path: Path) -> None:
+    pytest.importorskip("ray")
+    take, out = tmp_path / "long.mp4", tmp_path / "out"
+    shutil.copy(clip("-c:v libx264 -preset ultrafast -g 25", size="96x64", rate="5", seconds=130), take)
+    ask = command(take, "-o", out)
+    one = subprocess.run([*ask, "--workers", "1"], capture_output=True, text=True, check=False, timeout=120)
+    expected = results(out)
+    assert one.returncode == 0
+    shutil.rmtree(out)
+    on_ray = [*ask, "--ray", "local", "--ray-cpus", "0.5", "--workers", "2"]
+    two = subprocess.run(on_ray, capture_output=True, text=True, check=False, timeout=240)
+    given = [json.loads(line)["stages"] for line in two.stderr.splitlines() if '"given"' in line]
+    assert given == ["analyze a part", "analyze a part", "analyze, pick, export"]
+    assert results(out) == expected
+    assert list((out / ".bestshot" / "parts").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("cards", "share"),
+    [
+        ({"L4": 2.0}, 0.25),
+        ({"H100": 1.0}, 0.1428),
+        ({"A100-40G": 1.0, "L40S": 1.0}, 0.3333),
+        ({"L4": 1.0, "of next year": 1.0}, 0.33),
+        ({}, 0.33),
+    ],
+)
+def test_a_take_asks_for_one_decoder_of_the_clusters_cards(cards: dict[str, float], share: float) -> None:
+    resources = {"CPU": 64.0, "GPU": 8.0, **{f"accelerator_type:{name}": count for name, count in cards.items()}}
+    assert share_of(resources) == share
 
 
 def test_without_ray_one_line_says_how_to_get_it(tmp_path: Path) -> None:

@@ -12,11 +12,12 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from multiprocessing import Pipe
 from pathlib import Path
 from typing import Any
 
+from ..cards import Card
 from ..config import BatchConfig, Config
 from ..errors import BackendUnavailable, shown
 from .messages import Answer, Failed, Moved, TakeTask
@@ -24,10 +25,26 @@ from .process import Line
 
 PIP = 'pip install "bestshot-trt[ray]"'
 AUTO, LOCAL = "auto", "local"
+_CARD = "accelerator_type:"
+UNKNOWN_SHARE = 0.33
 _LOOK_EVERY_S = 0.3
 _ANSWERS_S = 10.0
 _OBJECTS = 100 << 20
 """Bytes of shared memory for a Ray begun here: what is passed is small."""
+
+
+def share_of(resources: Mapping[str, float]) -> float:
+    """The share of a GPU that one NVDEC is, on those cards of a cluster that have the fewest.
+
+    ``resources`` are as Ray counts them; `UNKNOWN_SHARE` where they name no card, or one that is not in NVIDIA's table.
+    """
+    names = [name.removeprefix(_CARD) for name in resources if name.startswith(_CARD)]
+    decoders = [Card(name=name, uuid="").decoders for name in names]
+    known = [count for count in decoders if count]
+    if not known or len(known) < len(decoders):
+        return UNKNOWN_SHARE
+    # Ray counts in ten-thousandths; rounded up, the last of them would not fit.
+    return 10_000 // min(known) / 10_000
 
 
 class Board:
@@ -84,7 +101,7 @@ class Cluster:
         resources = ray.cluster_resources()
         largest = max((node["Resources"].get("CPU", 0.0) for node in ray.nodes() if node["Alive"]), default=0.0)
         on_gpu = config.analyze.backend != "cpu" and resources.get("GPU", 0) > 0
-        self._gpus = batch.ray_gpus if on_gpu else 0.0
+        self._gpus = (batch.ray_gpus or share_of(resources)) if on_gpu else 0.0
         # A task that needs more than any node has would wait forever.
         self._cpus = min(batch.ray_cpus, largest)
         self.device = "of Ray" if on_gpu else None
