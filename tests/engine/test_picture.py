@@ -60,6 +60,9 @@ def assert_as_ffmpeg(clips, info, score_height, count=3):
         (f"-vf setsar=4/3 -pix_fmt yuv420p {X264}", "160x96"),
         (f"-vf setsar=3/4 -pix_fmt yuv420p {X264}", "160x96"),
         (f"-pix_fmt yuv420p {X264}", "128x720"),
+        (f"-vf hue=s=0.3,lutyuv=y=60+val/3 -pix_fmt yuv420p {X264}", "160x96"),
+        (f"-vf hue=s=0.3,lutyuv=y=60+val/3 -pix_fmt yuv420p -color_range pc {X264}", "97x161"),
+        (f"-vf noise=alls=100:allf=t,lutyuv=y='gt(val,128)*255' -pix_fmt yuv420p -color_range pc {X264}", "160x96"),
     ],
 )
 @pytest.mark.parametrize("score_height", [64, 720])
