@@ -98,6 +98,11 @@ def _targets(options: argparse.Namespace) -> int:
     return 1 if any(target.verdict(found).met is False for target in targets.TARGETS) else 0
 
 
+def _report(_: argparse.Namespace) -> int:
+    print("\n".join(str(path) for path in report.write()))
+    return 0
+
+
 def main() -> int:
     """Do what the command line says: 0 for done, 1 when something is red or missed, 2 for a wrong command."""
     options = _arguments()
@@ -105,15 +110,12 @@ def main() -> int:
     if options.case == "list":
         print("\n".join(f"{case.name:10} {case.help}" for case in CASES.values()))
         return 0
-    if options.case == "report":
-        print("\n".join(str(path) for path in report.write()))
-        return 0
     if options.case in CASES and CASES[options.case].needs_input and not options.inputs:
         print(f"python -m bench {options.case}: name a take, or made:h264:1080p:60", file=sys.stderr)
         return 2
     try:
-        return {"suite": _suite, "targets": _targets}.get(options.case, _one)(options)
-    except (BestshotError, ValueError) as error:
+        return {"suite": _suite, "targets": _targets, "report": _report}.get(options.case, _one)(options)
+    except (BestshotError, ValueError, OSError) as error:
         print(f"python -m bench {options.case}: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

@@ -61,6 +61,11 @@ class Machine:
         return [row for rows in self.cases.values() for row in rows]
 
     @property
+    def commits(self) -> str:
+        """Those that its rows were measured on."""
+        return ", ".join(sorted({row["commit"] for row in self.rows}))
+
+    @property
     def about(self) -> Iterator[tuple[str, str]]:
         """What to know of the machine, and of what ran on it."""
         here = self.environment
@@ -69,7 +74,7 @@ class Machine:
         yield "driver", here.get("driver") or "none"
         yield "system", f"{here.get('platform', '')}, Python {here.get('python', '')}"
         yield "versions", ", ".join(f"{name} {version}" for name, version in here.get("versions", {}).items())
-        yield "commits", ", ".join(sorted({row["commit"] for row in self.rows}))
+        yield "commits", self.commits
 
     def verdicts(self) -> Iterator[tuple[Any, Verdict]]:
         """Every target with what these rows say of it."""
@@ -80,6 +85,7 @@ def write() -> list[Path]:
     """Write ``report.md`` and ``report.html`` beside the rows; of the project's own rows also the README's table."""
     machines = _machines()
     folder = kept_rows.RESULTS
+    folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / "report.md", folder / "report.html"]
     paths[0].write_text(_markdown(machines), encoding="utf-8")
     paths[1].write_text(_page(machines), encoding="utf-8")
@@ -171,7 +177,8 @@ def with_table(readme: str, machine: Machine) -> str:
         if verdict.met is not None:
             lines.append(f"| {target.name} | {verdict.measured} | {target.wanted}: {_MET[verdict.met]} |")
     after = rest.split(END)[1]
-    return f"{before}{BEGIN}\nOn {machine.name}:\n\n" + "\n".join(lines) + f"\n{END}{after}"
+    where = f"On {machine.name}, of commit {machine.commits}:"
+    return f"{before}{BEGIN}\n{where}\n\n" + "\n".join(lines) + f"\n{END}{after}"
 
 
 def _markdown(machines: Sequence[Machine]) -> str:

@@ -90,7 +90,7 @@ def test_machines_are_never_mixed_and_the_newest_is_the_readmes() -> None:
     other = rows.save([score(5.0)], {**HERE, "cpu": "Other"}, "score")
     other.write_text(re.sub(r'"time": "\d+', '"time": "2999', other.read_text()))
     markdown, _, readme = written()
-    assert "On Other, 2 cores:" in readme
+    assert "On Other, 2 cores, of commit abc:" in readme
     assert "5.00x" in readme
     assert "2.00x" not in readme
     assert markdown.index("## Other, 2 cores") < markdown.index("## A <CPU>, 2 cores")
