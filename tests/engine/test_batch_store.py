@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,12 @@ from s3_server import KEYS, Way, serving
 
 from bestshot_trt.batch import outbox, remote
 from bestshot_trt.batch.journal import Journal, Keys
+from bestshot_trt.batch.place import place_of
 from bestshot_trt.batch.plan import Layout
 from bestshot_trt.batch.shelf import StoredShelf
 from bestshot_trt.batch.store import Store
+from bestshot_trt.batch.summary import Digest
+from bestshot_trt.batch.worklist import Tally
 
 OPTIONS = ("--model", "none", "--fps", "2", "--effort", "fastest")
 NAMED = ("report.html",)
@@ -340,6 +344,43 @@ def test_no_take_is_begun_while_many_wait_to_be_sent(monkeypatch: pytest.MonkeyP
     assert not box.full
     box.put(job, lambda: None)
     assert box.full
+
+
+def test_the_summary_is_there_while_the_batch_goes_on(
+    here: None, bucket: Bucket, whole: dict[str, bytes], tmp_path: Path
+) -> None:
+    for name, content in takes_of(whole).items():
+        bucket.client.put_object(Bucket="bucket", Key=f"going/{name}", Body=content)
+    place = place_of("s3://bucket/going", tmp_path)
+    digest = Digest(place, Tally(5, failures=[("x.mp4", "no such file")]), every_s=0)
+    digest.turn()
+    deadline = time.monotonic() + 60
+    while "index.html" not in bucket.contents("going") and time.monotonic() < deadline:
+        time.sleep(0.1)
+    summary = json.loads(bucket.contents("going")["summary.json"])
+    assert [take["state"] for take in summary["takes"]] == ["done"] * 3
+    assert summary["counts"]["failed"] == 1
+    digest.end()
+
+
+def test_half_of_what_was_removed_here_is_never_sent_as_a_take(
+    footage: Path, bucket: Bucket, whole: dict[str, bytes], tmp_path: Path
+) -> None:
+    """A run that is killed while it removes what it has sent."""
+    ask = command(footage, "s3://bucket/half", "--work", tmp_path / "work")
+    code = (
+        "import os, shutil, sys, bestshot_trt.batch.outbox as outbox; from bestshot_trt.cli import main\n"
+        "def half(folder, ignore_errors=False):\n"
+        "    [p.unlink() for p in folder.rglob('*.mp4')]; os._exit(9)\n"
+        "outbox.shutil = type('half', (), {'rmtree': staticmethod(half)})\n"
+        "sys.argv[0] = 'bestshot-trt'; sys.exit(main())"
+    )
+    assert run([sys.executable, "-c", code, *ask[3:]], **bucket.environment).returncode == 9
+    # Somebody removes what was sent.
+    for name in bucket.takes("half"):
+        bucket.client.delete_object(Bucket="bucket", Key=f"half/{name}")
+    assert run(ask, **bucket.environment).returncode == 0
+    assert bucket.takes("half") == takes_of(whole)
 
 
 def test_places_that_are_no_stores(footage: Path, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from ..errors import ConfigError, shown
+from ..errors import ConfigError, ExportError, InputError, shown
 from .outbox import mirror_of
 from .plan import Layout
 from .remote import is_uri, shown_uri
@@ -43,10 +43,14 @@ class Place:
         """Send a file of `root` to where the results are.
 
         Raises:
-            InputError: the store does not take it.
+            ExportError: the store does not take it.
         """
-        if self.uri is not None:
+        if self.uri is None:
+            return
+        try:
             Store(self.uri).put_file(self.root / name, name)
+        except InputError as error:
+            raise ExportError(str(error)) from error
 
 
 def place_of(output: str, work: Path | None = None) -> Place:

@@ -120,6 +120,7 @@ def batch(
         from .. import results
         from ..batch import inputs, places, supervisor
         from ..batch.place import place_of
+        from ..batch.summary import Digest
 
         results.check_look(settings.export)
         if json and not dry_run:
@@ -140,19 +141,18 @@ def batch(
             ):
                 boss = supervisor.Supervisor(files, place.root, settings, chosen, view.hear, uri=place.uri, **where)
                 view.watch(boss)
+                view.digest = digest = Digest(place, boss.tally)
                 tally = boss.run()
                 view.publish()
+        digest.end()
         _finish(place, tally, quiet=quiet, as_json=log_json)
 
 
 def _finish(place: Place, tally: Tally, *, quiet: bool, as_json: bool) -> None:
-    from ..batch.summary import CSV, JSON, PAGE, write_summary
+    from ..batch.summary import PAGE
     from ..batch.worklist import without_path
     from ..errors import shown
 
-    write_summary(place.root, tally, place.shelf())
-    for name in (JSON, CSV, PAGE):
-        place.publish(name)
     if tally.failures:
         width = min(60, max(len(shown(Path(path).name)) for path, _ in tally.failures))
         lines = (f"{shown(Path(path).name):{width}}  {without_path(path, reason)}\n" for path, reason in tally.failures)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from rich.live import Live
 
     from ..batch.metrics import Metrics
+    from ..batch.summary import Digest
     from ..batch.supervisor import Supervisor
     from ..cards.load import Load, Loads
 
@@ -46,6 +47,7 @@ class View(AbstractContextManager["View"]):
         self._files = files
         self._boss: Supervisor | None = None
         self.metrics: Metrics | None = None
+        self.digest: Digest | None = None
         self.loads: Loads | None = None
         self._next = time.monotonic() + PLAIN_EVERY_S
 
@@ -56,6 +58,8 @@ class View(AbstractContextManager["View"]):
     def hear(self, event: str, **fields: Any) -> None:
         """Report ``event``, and publish the figures."""
         self.tell(event, **fields)
+        if self.digest is not None:
+            self.digest.turn()
         if self.metrics is not None and self._boss is not None:
             self.metrics.update(self._boss, self.cards())
 
