@@ -132,6 +132,17 @@ def test_any_text_and_number_survives_the_round_trip(text, start, prompt, pts):
     assert moments.MomentsDocument.from_json(document.to_json().encode()) == document
 
 
+@given(st.lists(st.tuples(st.text(), st.floats(0, 1e9), st.none() | st.integers(1, 9)), max_size=4))
+def test_the_json_is_laid_out_as_pythons_own(told):
+    odd = [("},\n      {", 1.0, None), ("[{}]", 2.0, 1)]
+    rejected = tuple(
+        moments.Rejection(peak_s=peak, score_smooth=0.5, reason="min_gap", detail=text, duplicate_of=rank)
+        for text, peak, rank in [*told, *odd]
+    )
+    text = dataclasses.replace(DOCUMENT, rejected=rejected).to_json()
+    assert text == json.dumps(json.loads(text), indent=2, ensure_ascii=False) + "\n"
+
+
 def test_a_file_name_that_is_not_utf8_survives(tmp_path):
     name = os.fsdecode(b"caf\xe9-\xff.mov")
     moments.write_json(renamed(name), tmp_path / "m.json")
