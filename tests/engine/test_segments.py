@@ -279,3 +279,23 @@ def test_where_packets_cannot_be_tagged_they_stay_as_they_are(clip, monkeypatch)
     assert not any(segment.full_range for segment in segments)
     with av.open(io.BytesIO(segments[0].data)) as container:
         assert next(container.decode(video=0)).color_range != 2
+
+
+def test_a_take_is_tagged_throughout_or_refused_from_there_on(clip, monkeypatch):
+    """DALI's range is found out once a take, so that all of its segments must say the same."""
+    remux, tagged = _segments.remux, []
+
+    def failing(stream, packets, order, mark=None):
+        if mark is not None and len(tagged) == 2:
+            raise NotForSegments("of a test")
+        tagged.append(mark)
+        return remux(stream, packets, order, mark)
+
+    monkeypatch.setattr(_segments, "remux", failing)
+    info, segments = probe(clip(*STRUCTURES["h264 no B-frames"])), []
+    segmenter = Segmenter(info, plan.SampleGrid(3.0, info.time_base, info.start_pts), DecodeReport())
+    with pytest.raises(NotForSegments, match="cannot be tagged anew") as refusal:
+        for segment in segmenter.segments():
+            segments.append(segment)
+    assert len(segments) == 2
+    assert refusal.value.following == segments[-1].wanted[-1].samples.stop
