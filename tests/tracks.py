@@ -7,7 +7,8 @@ from fractions import Fraction
 import numpy as np
 
 from bestshot_trt import provenance
-from bestshot_trt.track import Track, TrackMeta
+from bestshot_trt.batch import segments
+from bestshot_trt.track import COLUMNS, Track, TrackMeta
 
 
 def track_of(fps=3.0, prompt=None, embedding=None, path="/media/take.mp4", texts=("a text",), **arrays):
@@ -71,3 +72,32 @@ def long_track(minutes, width=64, seed=5, spread=0.25):
         contrast=np.abs(walk[0]),
         colourfulness=np.abs(walk[1]),
     )
+
+
+def assert_same(found, whole):
+    """Every column and all that is said of the track, bit for bit."""
+    for name in COLUMNS.values():
+        assert np.asarray(getattr(found, name)).tobytes() == np.asarray(getattr(whole, name)).tobytes(), name
+    assert found.meta == whole.meta
+
+
+class _Killed(Exception):
+    pass
+
+
+def broken_off(take, analyze, parts, *limits):
+    """The track of a take whose analysis was broken off past each of ``limits``, in seconds, and where it went on."""
+    for limit in (*limits, float("inf")):
+        begun = []
+
+        def progress(stage, done, total, unit="s", limit=limit, begun=begun):
+            if stage == "analyze":
+                begun.append(done)
+                if done > limit:
+                    raise _Killed
+
+        try:
+            return segments.whole(take, analyze, parts, progress), begun[0]
+        except _Killed:
+            continue
+    raise AssertionError("nothing breaks off the last one")

@@ -7,7 +7,6 @@ import itertools
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from bestshot_trt import pipeline
@@ -15,15 +14,8 @@ from bestshot_trt.batch import segments
 from bestshot_trt.batch.messages import RangeTask
 from bestshot_trt.config import AnalyzeConfig, Config
 from bestshot_trt.progress import silent
-from bestshot_trt.track import COLUMNS, Track
 
 FPS = 8.0
-
-
-def assert_same(found: Track, whole: Track) -> None:
-    for name in COLUMNS.values():
-        assert np.asarray(getattr(found, name)).tobytes() == np.asarray(getattr(whole, name)).tobytes(), name
-    assert found.meta == whole.meta
 
 
 @pytest.fixture(params=["none", "clip model"])
@@ -46,55 +38,39 @@ def damaged(take: Path, tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 7])
-def test_ranges_join_to_one_pass(take: Path, config: AnalyzeConfig, tmp_path: Path, count: int) -> None:
+def test_ranges_join_to_one_pass(take: Path, config: AnalyzeConfig, tmp_path: Path, count: int, made: Any) -> None:
     whole = pipeline.analyze(take, Config(analyze=config))
     # Each begins where a batch of the embedder does, as the supervisor cuts them.
     edges = [len(whole) * part // count // 8 * 8 for part in range(count)] + [segments.END]
     for start, stop in reversed(list(itertools.pairwise(edges))):
         task = RangeTask(path=take, config=Config(analyze=config), parts=tmp_path / "parts", within=range(start, stop))
         segments.analyse(task, silent)
-    (made,) = (tmp_path / "parts").iterdir()
-    assert segments.missing(made, range(segments.END)) == []
-    assert_same(segments.whole(take, config, tmp_path / "parts", silent), whole)
-
-
-class _Killed(Exception):
-    pass
+    (kind,) = (tmp_path / "parts").iterdir()
+    assert segments.missing(kind, range(segments.END)) == []
+    made.assert_same(segments.whole(take, config, tmp_path / "parts", silent), whole)
 
 
 def test_what_was_broken_off_goes_on_from_its_last_part(
-    take: Path, config: AnalyzeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    take: Path, config: AnalyzeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, made: Any
 ) -> None:
     monkeypatch.setattr(segments, "SEGMENT_S", 1.0)
     whole = pipeline.analyze(take, Config(analyze=config))
-    begun = []
-    for limit in (3.6, 6.1, 99.0):
-
-        def progress(stage: str, done: float, total: float | None, unit: str = "s", limit: float = limit) -> None:
-            begun.append(done)
-            if done > limit:
-                raise _Killed
-
-        begun.clear()
-        try:
-            found = segments.whole(take, config, tmp_path / "parts", progress)
-        except _Killed:
-            continue
+    found, begun = made.broken_off(take, config, tmp_path / "parts", 3.6, 6.1)
     # Of what had been done, less than one segment was done again.
-    assert begun[0] >= 5.0
-    assert_same(found, whole)
+    assert begun >= 5.0
+    made.assert_same(found, whole)
 
 
-def test_ranges_beyond_the_end_do_no_harm(take: Path, config: AnalyzeConfig, tmp_path: Path) -> None:
+def test_ranges_beyond_the_end_do_no_harm(take: Path, config: AnalyzeConfig, tmp_path: Path, made: Any) -> None:
     whole = pipeline.analyze(take, Config(analyze=config))
     for start, stop in ((0, 64), (64, 96), (96, 128), (128, segments.END)):
         task = RangeTask(path=take, config=Config(analyze=config), parts=tmp_path, within=range(start, stop))
         segments.analyse(task, silent)
-    assert_same(segments.whole(take, config, tmp_path, silent), whole)
+    made.assert_same(segments.whole(take, config, tmp_path, silent), whole)
 
 
 def test_a_damaged_take_comes_out_as_in_one_pass(
-    damaged: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    damaged: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, made: Any
 ) -> None:
     config = AnalyzeConfig(fps=FPS, model="none")
     whole = pipeline.analyze(damaged, Config(analyze=config))
@@ -102,11 +78,11 @@ def test_a_damaged_take_comes_out_as_in_one_pass(
     monkeypatch.setattr(segments, "SEGMENT_S", 1.0)
     task = RangeTask(path=damaged, config=Config(analyze=config), parts=tmp_path / "parts", within=range(24, 48))
     segments.analyse(task, silent)
-    assert_same(segments.whole(damaged, config, tmp_path / "parts", silent), whole)
+    made.assert_same(segments.whole(damaged, config, tmp_path / "parts", silent), whole)
 
 
 def test_parts_of_another_decoder_are_not_asked_for(
-    take: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    take: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, made: Any
 ) -> None:
     """A decoder that cannot begin amid a take analyses it in one pass."""
     config = AnalyzeConfig(fps=FPS, model="none")
@@ -125,4 +101,4 @@ def test_parts_of_another_decoder_are_not_asked_for(
         return dataclasses.replace(backend, decoder=Other(backend.decoder))
 
     monkeypatch.setattr(pipeline, "open_backend", other)
-    assert_same(segments.whole(take, config, tmp_path / "parts", silent), whole)
+    made.assert_same(segments.whole(take, config, tmp_path / "parts", silent), whole)

@@ -9,7 +9,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from bestshot_trt import decode, pipeline
@@ -24,7 +23,6 @@ from bestshot_trt.embed.model_folder import open_folder
 from bestshot_trt.frames import DecodeReport, ModelView
 from bestshot_trt.gpu import open_gpu
 from bestshot_trt.progress import silent
-from bestshot_trt.track import COLUMNS, Track
 
 WORKER = Path(__file__).resolve().parents[1] / "gpu_worker.py"
 VP9 = "-c:v libvpx-vp9 -crf 30 -b:v 0 -cpu-used 8 -g 20 -deadline realtime"
@@ -180,12 +178,6 @@ def test_where_dali_fails_on_the_first_segment_stretches_are_not_kept(
     assert not sampled(decoder, take)[1].damaged
 
 
-def assert_same(found: Track, whole: Track) -> None:
-    for name in COLUMNS.values():
-        assert np.asarray(getattr(found, name)).tobytes() == np.asarray(getattr(whole, name)).tobytes(), name
-    assert found.meta == whole.meta
-
-
 @pytest.fixture(params=["none", "CLIP on the CPU", "CLIP as an engine"])
 def config(request: Any, card: Any, tiny_model: Any, trt_beside: Any, tmp_path: Path) -> AnalyzeConfig:
     model = "none" if request.param == "none" else str(tiny_model.path)
@@ -201,52 +193,35 @@ def take(clip: Any) -> Path:
     return clip(*TAKES["vp9"], size="64x48", seconds=12)  # type: ignore[no-any-return]
 
 
-def test_tracks_of_stretches_join_to_one_pass(take: Path, config: AnalyzeConfig, tmp_path: Path) -> None:
+def test_tracks_of_stretches_join_to_one_pass(take: Path, config: AnalyzeConfig, tmp_path: Path, made: Any) -> None:
     whole = pipeline.analyze(take, Config(analyze=config))
     for count in (2, 3):
         edges = [len(whole) * part // count // splitting.ALIGNED * splitting.ALIGNED for part in range(count)]
         for within in itertools.starmap(range, itertools.pairwise([*edges, END])):
             task = RangeTask(path=take, config=Config(analyze=config), parts=tmp_path / str(count), within=within)
             segments.analyse(task, silent)
-        (made,) = (tmp_path / str(count)).iterdir()
-        assert segments.missing(made, range(END)) == []
-        assert_same(segments.whole(take, config, tmp_path / str(count), silent), whole)
-
-
-class _Killed(Exception):
-    pass
+        (kind,) = (tmp_path / str(count)).iterdir()
+        assert segments.missing(kind, range(END)) == []
+        made.assert_same(segments.whole(take, config, tmp_path / str(count), silent), whole)
 
 
 def test_what_was_broken_off_goes_on_from_its_last_part(
-    take: Path, config: AnalyzeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    take: Path, config: AnalyzeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, made: Any
 ) -> None:
     monkeypatch.setattr(segments, "SEGMENT_S", 2.0)
     whole = pipeline.analyze(take, Config(analyze=config))
-    begun: list[float] = []
-    for limit in (5.5, 9.0, 99.0):
-
-        def progress(stage: str, done: float, total: float | None, unit: str = "s", limit: float = limit) -> None:
-            if stage == "analyze":
-                begun.append(done)
-                if done > limit:
-                    raise _Killed
-
-        begun.clear()
-        try:
-            found = segments.whole(take, config, tmp_path / "parts", progress)
-        except _Killed:
-            continue
+    found, begun = made.broken_off(take, config, tmp_path / "parts", 5.5, 9.0)
     # A part is 64 samples here, an engine's batch, and what was done of the next is done again.
-    assert begun[0] > 9.0 - 2 * 64 / 25
-    assert_same(found, whole)
+    assert begun > 9.0 - 2 * 64 / 25
+    made.assert_same(found, whole)
 
 
-def test_parts_of_another_backend_are_left_alone(take: Path, card: Any, tmp_path: Path) -> None:
+def test_parts_of_another_backend_are_left_alone(take: Path, card: Any, tmp_path: Path, made: Any) -> None:
     analyze = AnalyzeConfig(fps=25.0, score_height=48, backend="gpu", model="none")
     task = RangeTask(path=take, config=Config(analyze=analyze), parts=tmp_path, within=range(128))
     segments.analyse(task, silent)
     on_cpu = dataclasses.replace(analyze, backend="cpu")
-    assert_same(segments.whole(take, on_cpu, tmp_path, silent), pipeline.analyze(take, Config(analyze=on_cpu)))
+    made.assert_same(segments.whole(take, on_cpu, tmp_path, silent), pipeline.analyze(take, Config(analyze=on_cpu)))
 
 
 def results(out: Path) -> dict[str, bytes]:
