@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 import subprocess
@@ -11,13 +12,15 @@ from typing import Any
 
 import pytest
 
-from bestshot_trt.batch import rates
-from bestshot_trt.batch.inputs import Footage
+from bestshot_trt.batch import plan, rates
+from bestshot_trt.batch.dry_run import look_ahead
+from bestshot_trt.batch.inputs import Footage, expand
 from bestshot_trt.batch.lengths import lengths_of
 from bestshot_trt.batch.messages import Cost, Failed, Length, Moved
 from bestshot_trt.batch.outlook import Outlook
 from bestshot_trt.batch.rates import Circumstances, Measured, Rates, Work
-from bestshot_trt.config import Config, PickConfig
+from bestshot_trt.config import BatchConfig, Config, PickConfig
+from bestshot_trt.source import fingerprint
 
 STAND_IN = Path(__file__).resolve().parents[1] / "batch_stand_in.py"
 HD_S = 1920 * 1080 * 30.0
@@ -35,7 +38,7 @@ def here(place: str = "cpu", config: Config | None = None) -> Circumstances:
 
 
 def measured(times_real: float, finish_s: float = 0.0, workers: int = 1, **other: Any) -> Measured:
-    """A take of 100 s in HD, of 10 MB, analysed at so many times real time."""
+    """A take of 100 s in HD, of 10 MB and with 10 s of clips, analysed at so many times real time."""
     cost = Cost(
         footage_s=100.0,
         pixels=100 * HD_S,
@@ -44,11 +47,13 @@ def measured(times_real: float, finish_s: float = 0.0, workers: int = 1, **other
         track_bytes=1000,
         other_bytes=5000,
     )
-    return Measured(**{**vars(here()), "model": "none", "workers": workers, "size": 10**7, "cost": cost, **other})
+    return Measured(
+        **{**vars(here()), "model": "none", "workers": workers, "size": 10**7, "cut": 10 * HD_S, "cost": cost, **other}
+    )
 
 
 def hour(takes: int = 1, size: float = 1.0) -> Work:
-    return Work(takes=takes, new=takes, footage_s=3600.0, pixels=3600 * HD_S * size)
+    return Work(takes=takes, new=takes, analyzed=takes, footage_s=3600.0, pixels=3600 * HD_S * size)
 
 
 def test_a_larger_picture_takes_longer_by_its_pixels() -> None:
@@ -59,8 +64,23 @@ def test_a_larger_picture_takes_longer_by_its_pixels() -> None:
 
 def test_takes_that_are_only_cut_cost_what_cutting_cost() -> None:
     found = Rates(here(), Config(), [measured(10.0, finish_s=7.0)])
-    assert found.seconds(Work(takes=3), 1) == pytest.approx(21)
+    assert found.seconds(Work(takes=3, cut=30 * HD_S), 1) == pytest.approx(21)
+    # Clips half as long, or of half the pixels.
+    assert found.seconds(Work(takes=3, cut=15 * HD_S), 1) == pytest.approx(10.5)
     assert found.seconds(Work(), 1) == 0
+
+
+def test_what_every_take_costs_is_told_from_what_its_length_costs() -> None:
+    def take(seconds: float) -> Measured:
+        like = measured(10.0)
+        cost = dataclasses.replace(like.cost, pixels=seconds * HD_S, analyze_s=2 + seconds / 10)
+        return dataclasses.replace(like, cost=cost)
+
+    found = Rates(here(), Config(), [take(10), take(100), take(400)])
+    assert found.seconds(hour(100), 1) == pytest.approx(100 * 2 + 360)
+    # Noise may not make a take cost less than nothing.
+    odd = dataclasses.replace(take(10), cost=dataclasses.replace(take(10).cost, analyze_s=0.1))
+    assert Rates(here(), Config(), [odd, take(400)]).seconds(hour(100), 1) > 0
 
 
 def test_workers_share_the_cores_but_each_gpu_is_another() -> None:
@@ -139,6 +159,28 @@ def test_a_file_that_crashes_or_hangs_whoever_opens_it_takes_nothing_along(tmp_p
     assert "SIGSEGV" in crash.reason
     assert isinstance(hang, Failed)
     assert "nothing moved for 2 s" in hang.reason
+
+
+def test_a_dry_run_counts_what_an_interrupted_batch_has_analysed(clip: Any, tmp_path: Path) -> None:
+    take, out = tmp_path / "a.mp4", tmp_path / "out"
+    shutil.copy(clip("-c:v libx264 -preset ultrafast -g 25", size="96x64", seconds=6), take)
+    layout, config = plan.Layout(out), Config()
+    content, keys = fingerprint(take), plan.keys_of(config, "")
+    (file,) = expand([str(take)], without=out)
+
+    def left() -> tuple[float, str]:
+        found = look_ahead([file], out, config, BatchConfig(workers=1))
+        return found.work.footage_s, found.files[0].note
+
+    assert left() == (pytest.approx(6), "")
+    parts = layout.parts(content, keys.analyze)
+    (parts / "cpu-1234").mkdir(parents=True)
+    # Six samples are two seconds.
+    (parts / "cpu-1234" / "000000000003-000000000009.parquet").touch()
+    assert left() == (pytest.approx(4), "0:00:02 of it analyzed already")
+    layout.track(content, keys.analyze).parent.mkdir()
+    layout.track(content, keys.analyze).touch()
+    assert left() == (0, "analyzed already")
 
 
 def bestshot(*arguments: str | Path) -> subprocess.CompletedProcess[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
 import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -37,6 +39,10 @@ class Prospect:
     size: int | None = None
     is_guessed: bool = False
     """Whether its length was told from its size."""
+    replaces: bool = False
+    """Whether it has results already, of other settings."""
+    analysed: float = 0.0
+    """Seconds of it that an interrupted batch has analysed; infinite where it was all."""
     work: Work = field(default_factory=Work)
 
     def __str__(self) -> str:
@@ -76,14 +82,18 @@ class Prospects:
 
     def _sums(self) -> list[str]:
         counts = Counter(each.what for each in self.files)
-        told = ", ".join(f"{counts[what]} {_SHORT.get(what, what)}" for what in sorted(counts, key=_rank))
+        told = ", ".join(f"{counts[what]} {STEPS.get(what, what)}" for what in sorted(counts, key=_rank))
         sums = [f"{len(self.files)} files: {told}"]
         if self.work.takes:
             workers = "1 worker" if self.workers == 1 else f"{self.workers} workers"
             footage = f" for {clock(self.work.footage_s, 0)} of footage" if self.work.footage_s else ""
             sums.append(f"about {clock(self.seconds, 0)} with {workers}{footage}, {self.basis}")
-            sums.append(f"about {_amount(self.bytes)} of disk for results{self._fetched()}; {_amount(self.free)} free")
+        if self.bytes:
+            sums.append(f"about {_amount(self.bytes)} of disk for results{self._fetched()}; {self._free()}")
         return sums
+
+    def _free(self) -> str:
+        return f"{'only ' if self.bytes + self.fetched > self.free else ''}{_amount(self.free)} free"
 
     def _fetched(self) -> str:
         return f", and up to {_amount(self.fetched)} for fetched takes" if self.fetched else ""
@@ -104,11 +114,11 @@ class Prospects:
         }
 
 
-_SHORT = {ALL: "to analyze, pick and cut", "pick, export": "to pick and cut", "export": "to cut"}
+STEPS = {ALL: "to analyze, pick and cut", "pick, export": "to pick and cut", "export": "to cut"}
 
 
 def _rank(what: str) -> int:
-    order = [*_SHORT, DONE, DUPLICATE, NO_VIDEO, FAILED_BEFORE, FAILS]
+    order = [*STEPS, DONE, DUPLICATE, NO_VIDEO, FAILED_BEFORE, FAILS]
     return order.index(what)
 
 
@@ -155,7 +165,7 @@ class _Survey:
 
     def of(self, files: Sequence[Footage]) -> Prospects:
         prospects = [self._prospect(item) for item in files]
-        self._learn_lengths([each for each in prospects if each.what == ALL])
+        self._learn_lengths([each for each in prospects if each.what in STEPS])
         work = sum((each.work for each in prospects), Work())
         workers = self._batch.workers or 1
         space = self._batch.stage_space * 2**30
@@ -203,13 +213,24 @@ class _Survey:
         keys = plan.keys_of(self._config, receipt.get("model", self._model))
         stages = plan.stages_left(receipt, content, keys)
         if row is not None and stages and row.state in ("failed", "skipped") and row.keys == keys:
-            is_over = not self._batch.retry_failed
             what = NO_VIDEO if row.state == "skipped" and not item.asked else FAILED_BEFORE
-            if is_over:
+            if not self._batch.retry_failed:
                 return Prospect(item, what, without_path(item.source, row.reason or ""))
+        analysed = self._analysed(content, keys.analyze) if stages == ALL else 0.0
         seconds = row.footage_s if row is not None and stages != ALL else None
-        work = Work(takes=1) if stages not in ("", ALL) else Work()
-        return Prospect(item, stages or DONE, seconds=seconds, size=size, work=work)
+        return Prospect(item, stages or DONE, seconds=seconds, size=size, analysed=analysed, replaces=bool(receipt))
+
+    def _analysed(self, content: str, key: str) -> float:
+        if self._layout.track(content, key).exists():
+            return math.inf
+        parts = self._layout.parts(content, key)
+        if not parts.exists():
+            return 0.0
+        from .segments import covered
+
+        # Each way of analysing has a folder of its own; the one that got farthest was most likely the last.
+        samples = (sum(len(part) for part, _ in covered(folder)) for folder in parts.iterdir())
+        return max(samples, default=0) / self._config.analyze.fps
 
     def _learn_lengths(self, prospects: Sequence[Prospect]) -> None:
         for each, answer in zip(prospects, lengths_of([p.item for p in prospects], self._batch.stall), strict=True):
@@ -218,11 +239,25 @@ class _Survey:
                 reason = answer.reason.replace(shown(each.item.path), shown(each.item.source))
                 each.note = without_path(each.item.source, reason)
             elif answer.seconds:
-                each.seconds = answer.seconds
-                each.work = Work(takes=1, new=1, footage_s=answer.seconds, pixels=answer.seconds * answer.pixels_s)
+                self._count(each, rates.whole(self._config, answer.seconds, answer.seconds * answer.pixels_s))
             else:
-                each.work, each.is_guessed = self._rates.guess(each.size or 0), True
-                each.seconds = each.work.footage_s
+                each.is_guessed = each.seconds is None
+                self._count(each, self._rates.guess(each.size or 0))
+
+    def _count(self, prospect: Prospect, work: Work) -> None:
+        """Of all the work on a take, what is left to do."""
+        prospect.seconds = work.footage_s if prospect.seconds is None else prospect.seconds
+        before = min(prospect.analysed, work.footage_s) if prospect.what == ALL else work.footage_s
+        left = 1 - before / work.footage_s if work.footage_s else float(prospect.what == ALL)
+        prospect.work = dataclasses.replace(
+            work,
+            new=int(not prospect.replaces),
+            analyzed=int(left > 0),
+            footage_s=work.footage_s * left,
+            pixels=work.pixels * left,
+        )
+        if before and prospect.what == ALL:
+            prospect.note = "analyzed already" if not left else f"{clock(before, 0)} of it analyzed already"
 
 
 def _last_model(measured: Sequence[Measured], key: str) -> str:

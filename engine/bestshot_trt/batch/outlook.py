@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -70,8 +71,13 @@ class Outlook:
         # How large remote files are shows when their turn comes.
         bytes_left = sum(known) + (len(sizes) - len(known)) * (sum(known) / len(known) if known else 0)
         analysed = sum(self._given.values()) / len(self._given) if self._given else 1.0
-        whole = self._rates.guess(bytes_left * analysed)
-        return Work(takes=len(sizes), footage_s=whole.footage_s, pixels=whole.pixels)
+        whole = self._rates.guess(bytes_left, len(sizes))
+        return dataclasses.replace(
+            whole,
+            analyzed=round(whole.analyzed * analysed),
+            footage_s=whole.footage_s * analysed,
+            pixels=whole.pixels * analysed,
+        )
 
     def _done_of(self, worker: Line, source: str) -> Work:
         """What is done already of a take in work, as a negative."""

@@ -54,7 +54,9 @@ class Measured:
     workers: int
     """So many were at work."""
     size: int
-    """Bytes of the take's file."""
+    """Bytes of the take's file, 0 where it never lay here."""
+    cut: float
+    """As `Work.cut` for this take."""
     cost: Cost
 
 
@@ -81,10 +83,14 @@ class Work:
     """All that need their moments picked or clips cut."""
     new: int = 0
     """Those of them that have no results to be replaced."""
+    analyzed: int = 0
+    """Those of them that are to be analysed, wholly or in part."""
     footage_s: float = 0.0
     """To be analysed."""
     pixels: float = 0.0
     """The same: pictures times their pixels."""
+    cut: float = 0.0
+    """Of the clips, as far as takes have as many moments as are asked for."""
 
     def __add__(self, other: Work) -> Work:
         return Work(**{field.name: getattr(self, field.name) + getattr(other, field.name) for field in _FIELDS})
@@ -94,7 +100,10 @@ _FIELDS = dataclasses.fields(Work)
 
 
 class Rates:
-    """The rates that hold under ``here``, of what was ``measured`` in this folder and on this machine."""
+    """The rates that hold under ``here``, of what was ``measured`` in this folder and on this machine.
+
+    Seconds and bytes are so much for each take and so much for what it holds, fitted to what takes have cost.
+    """
 
     def __init__(
         self, here: Circumstances, config: Config, folder: Iterable[Measured], machine: Iterable[Measured] = ()
@@ -110,23 +119,28 @@ class Rates:
 
     def seconds(self, work: Work, workers: int) -> float:
         """Until ``work`` is done by so many workers."""
-        if not work.takes:
-            return 0.0
         at_once = max(1, min(workers, work.takes))
-        return work.pixels * self._pixel_s(at_once) + work.takes * self._finish_s(at_once)
+        each, pixel = self._analysis(at_once)
+        finish, cut = self._finish(at_once)
+        return work.analyzed * each + work.pixels * pixel + work.takes * finish + work.cut * cut
 
-    def _pixel_s(self, at_once: int) -> float:
-        """Seconds of the whole machine for a pixel."""
-        pixels = sum(each.cost.pixels for each in self._analysed)
-        if not pixels:
-            return 1 / (SPEED * _PIXELS_S * at_once)
-        return sum((each.cost.analyze_s or 0.0) / self._shared(each, at_once) for each in self._analysed) / pixels
+    def _analysis(self, at_once: int) -> tuple[float, float]:
+        """Seconds of the whole machine for a take, and for a pixel of it."""
+        if not self._analysed:
+            return 0.0, 1 / (SPEED * _PIXELS_S * at_once)
+        return _fitted(
+            [each.cost.pixels for each in self._analysed],
+            [(each.cost.analyze_s or 0.0) / self._shared(each, at_once) for each in self._analysed],
+        )
 
-    def _finish_s(self, at_once: int) -> float:
-        """Seconds of the whole machine for picking and cutting one take."""
+    def _finish(self, at_once: int) -> tuple[float, float]:
+        """The same for picking and cutting one take, and for a pixel of its clips."""
         if not self._finished:
-            return _FINISH_S / at_once
-        return sum(each.cost.finish_s / self._shared(each, at_once) for each in self._finished) / len(self._finished)
+            return _FINISH_S / at_once, 0.0
+        return _fitted(
+            [each.cut for each in self._finished],
+            [each.cost.finish_s / self._shared(each, at_once) for each in self._finished],
+        )
 
     def _shared(self, measured: Measured, at_once: int) -> int:
         """Cores are shared out, however many workers there are; each GPU is another."""
@@ -135,26 +149,51 @@ class Rates:
     def bytes(self, work: Work) -> float:
         """Of disk for the results of takes that have none yet."""
         footage = sum(each.cost.footage_s for each in self._analysed)
-        track = sum(each.cost.track_bytes for each in self._analysed) / footage if footage else self._assumed_track()
-        others = [each.cost.other_bytes for each in self._finished]
-        return work.footage_s * track + work.new * (sum(others) / len(others) if others else self._assumed_clips())
+        tracks = sum(each.cost.track_bytes for each in self._analysed)
+        sample = tracks / footage if footage else self._config.analyze.fps * _SAMPLE_BYTES
+        take, pixel = clip_seconds(self._config) * _CLIP_BYTES_S, 0.0
+        if self._finished:
+            take, pixel = _fitted(
+                [each.cut for each in self._finished], [float(each.cost.other_bytes) for each in self._finished]
+            )
+        return work.footage_s * sample + work.new * (take + pixel * work.cut / max(1, work.takes))
 
-    def _assumed_track(self) -> float:
-        return self._config.analyze.fps * _SAMPLE_BYTES
+    def guess(self, size: float, takes: int = 1) -> Work:
+        """Takes to be analysed of which only the bytes of all together are known."""
+        sized = [each for each in self._analysed if each.size]
+        if sized:
+            known = sum(each.size for each in sized)
+            footage = size * sum(each.cost.footage_s for each in sized) / known
+            pixels = size * sum(each.cost.pixels for each in sized) / known
+        else:
+            footage, pixels = size / _BYTES_S, size / _BYTES_S * _PIXELS_S
+        return whole(self._config, footage, pixels, takes)
 
-    def _assumed_clips(self) -> float:
-        pick = self._config.pick
-        return pick.top * (pick.clip_length[1] if pick.clip_length else pick.pre + pick.post) * _CLIP_BYTES_S
 
-    def guess(self, size: float) -> Work:
-        """One take to be analysed of which only its bytes are known."""
-        bytes_known = sum(each.size for each in self._analysed)
-        if not bytes_known:
-            seconds = size / _BYTES_S
-            return Work(takes=1, new=1, footage_s=seconds, pixels=seconds * _PIXELS_S)
-        footage = sum(each.cost.footage_s for each in self._analysed)
-        pixels = sum(each.cost.pixels for each in self._analysed)
-        return Work(takes=1, new=1, footage_s=size * footage / bytes_known, pixels=size * pixels / bytes_known)
+def clip_seconds(config: Config) -> float:
+    """How long all clips of a take may be together."""
+    pick = config.pick
+    return pick.top * (pick.clip_length[1] if pick.clip_length else pick.pre + pick.post)
+
+
+def whole(config: Config, footage_s: float, pixels: float, takes: int = 1) -> Work:
+    """Everything that is to be done for takes of which nothing is there, so long all together."""
+    cut = pixels * min(1.0, takes * clip_seconds(config) / footage_s) if footage_s else 0.0
+    return Work(takes=takes, new=takes, analyzed=takes, footage_s=footage_s, pixels=pixels, cut=cut)
+
+
+def _fitted(amounts: Sequence[float], costs: Sequence[float]) -> tuple[float, float]:
+    """What each take costs, and each unit of its amount: least squares, neither below zero."""
+    amount, cost = sum(amounts) / len(amounts), sum(costs) / len(costs)
+    spread = sum((each - amount) ** 2 for each in amounts)
+    if not spread:
+        # All alike: as much for each, in proportion.
+        return (0.0, cost / amount) if amount else (cost, 0.0)
+    slope = sum((x - amount) * (y - cost) for x, y in zip(amounts, costs, strict=True)) / spread
+    slope = max(0.0, slope)
+    if slope * amount > cost:
+        return 0.0, cost / amount
+    return cost - slope * amount, slope
 
 
 def _latest(sources: Sequence[Sequence[Measured]], kind: str, key: str) -> tuple[list[Measured], str]:

@@ -5,15 +5,14 @@ Credentials and endpoints are found as each store's own library finds them: envi
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import hashlib
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import Any, TypeVar
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from ..errors import InputError, shown
@@ -24,7 +23,6 @@ _URI = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+://")
 _WEB = ("http", "https")
 _SIGNED = re.compile(r"[?&](X-Amz-Signature|X-Goog-Signature|Signature|sig)=", re.IGNORECASE)
 _CHUNK = 8 << 20
-_PIECE = 1 << 20
 _ATTEMPTS = 5
 _FIRST_WAIT_S = 0.5
 _SILENT_S = 60.0
@@ -150,35 +148,27 @@ def content_of(uri: str, pause: Pause = time.sleep) -> str | None:
     return attempted(uri, read, pause)
 
 
-@contextlib.contextmanager
-def opened(uri: str, pause: Pause = time.sleep) -> Iterator[IO[bytes] | None]:
-    """The file, to be read here and there; None where the store sends only whole files.
+def sends_parts(uri: str, pause: Pause = time.sleep) -> bool:
+    """Whether the store sends parts of this file; otherwise only the whole can be had.
 
     Raises:
         InputError: it is not there or not to be had.
     """
 
-    def begin() -> Any:
+    def ask() -> bool:
         store, path = store_of(uri)
-        file = store.open(path, "rb", block_size=_PIECE, cache_type="blockcache")
-        if not file.size:
-            return None
-        try:
-            file.seek(file.size - 1)
-            file.read(1)
-        except ValueError as error:
-            if _NO_RANGES in str(error):
-                return None
-            raise
-        file.seek(0)
-        return file
+        with store.open(path, "rb", block_size=_CHUNK, cache_type="none") as file:
+            if not file.size:
+                return False
+            try:
+                file.seek(file.size - 1)
+                return bool(file.read(1))
+            except ValueError as error:
+                if _NO_RANGES in str(error):
+                    return False
+                raise
 
-    file = attempted(uri, begin, pause)
-    try:
-        yield file
-    finally:
-        if file is not None:
-            file.close()
+    return attempted(uri, ask, pause)
 
 
 def fetch(uri: str, look: Look, target: Path, pause: Pause = time.sleep, most: int | None = None) -> None:

@@ -263,6 +263,7 @@ class Supervisor:
             model=self._model_name,
             workers=len(self._crew.busy) + 1,
             size=job.footage.path.stat().st_size if job.footage.path.exists() else 0,
+            cut=rates.whole(self._config, cost.footage_s, cost.pixels).cut,
             cost=cost,
         )
         self.journal.note_cost(rates.dumped(measured))

@@ -22,7 +22,8 @@ from ..moments import MomentsDocument
 from ..progress import Progress
 from ..track import Track, read_track, write_track
 from . import remote, segments
-from .messages import RECEIPT, Cost, Done, Length, LengthTask, TakeTask
+from .messages import RECEIPT, Cost, Done, Elsewhere, Length, LengthTask, TakeTask
+from .streaming import reading
 
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
@@ -76,10 +77,11 @@ def length(task: LengthTask) -> Length:
     Raises:
         InputError, DecodeError: as `decode.probe`.
     """
-    with remote.opened(task.uri) if task.uri is not None else contextlib.nullcontext() as source:
-        if task.uri is not None and source is None:
-            return Length(seconds=0.0)
-        info = probe(task.path, source)
+    place = None if task.uri is None else Elsewhere(uri=task.uri, look=remote.look_at(task.uri))
+    if place is not None and not (place.look.size and remote.sends_parts(place.uri)):
+        return Length(seconds=0.0)
+    with reading(task.path, place):
+        info = probe(task.path)
     return Length(seconds=info.duration_claim or 0.0, pixels_s=_pixels_s(info))
 
 

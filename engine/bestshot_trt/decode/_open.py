@@ -37,8 +37,8 @@ def check_path(path: Path) -> None:
         raise InputError(f"{shown(path)}: may not be read; change its permissions")
 
 
-def open_container(path: Path, source: IO[bytes] | None = None) -> InputContainer:
-    """Open ``path`` for demuxing; or ``source``, which holds what would be there.
+def open_container(path: Path) -> InputContainer:
+    """Open ``path`` for demuxing.
 
     Raises:
         InputError: it is not a file of video, or damaged beyond reading.
@@ -46,7 +46,7 @@ def open_container(path: Path, source: IO[bytes] | None = None) -> InputContaine
     import av
 
     try:
-        return av.open(source or _named(path), mode="r", options=_OPTIONS, metadata_errors="replace")
+        return av.open(_named(path), mode="r", options=_OPTIONS, metadata_errors="replace")
     except (av.FFmpegError, ValueError) as error:
         raise InputError(
             f"{shown(path)}: not a video that can be read ({_reason(error)}); "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from fractions import Fraction
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 from ..errors import DecodeError, InputError, shown
 from ..frames import ColorInfo, VideoInfo
@@ -83,14 +83,14 @@ def codec_name(stream: VideoStream) -> str:
     return stream.codec_context.codec.canonical_name
 
 
-def probe(path: Path, source: IO[bytes] | None = None) -> VideoInfo:
-    """Find the best video track of ``path``, or of its content in ``source``, and describe it from its first picture.
+def probe(path: Path) -> VideoInfo:
+    """Find the best video track of ``path`` and describe it from its first decoded picture.
 
     Raises:
         InputError: no such file, not a video file, or no video in it.
         DecodeError: there is a video track, but no picture of it can be decoded.
     """
-    with open_container(path, source) as container:
+    with open_container(path) as container:
         streams = video_streams(container)
         if not streams:
             kinds = ", ".join(sorted({s.type for s in container.streams})) or "nothing"
