@@ -38,7 +38,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("inputs", nargs="*", help="takes; for embed, model folders")
     parser.add_argument("--runs", type=int, help="timed runs of each side (default 5; suite and targets 3, quick 1)")
     parser.add_argument("--fps", type=float, default=3.0, help="samples a second (default 3)")
-    parser.add_argument("--model", type=Path, nargs="+", default=[], help="a model folder (suite: some); else no CLIP")
+    parser.add_argument(
+        "--model", type=Path, action="append", default=[], help="a model folder (suite: repeat it); else no CLIP"
+    )
     parser.add_argument("--precision", default="fp32", help="of our side with a model: fp32 (default), fp16 or int8")
     parser.add_argument("--clip", choices=("onnx", "torch"), default="onnx", help="the plain recipe's library")
     parser.add_argument("--quick", action="store_true", help="suite: one thing varied at a time, on 10 s")
