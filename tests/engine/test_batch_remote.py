@@ -83,7 +83,10 @@ class Web:
                 self.send_header("ETag", f'"{fingerprint(path)}"')
                 self.end_headers()
                 if self.command == "GET":
-                    self.wfile.write(content[start : start + 1000 if fault == "cut" else stop])
+                    self.wfile.write(content[start : start + {"cut": 1000, "hang": 200_000}.get(fault, stop - start)])
+                    if fault == "hang":
+                        self.wfile.flush()
+                        time.sleep(20)
                     self.close_connection = fault == "cut"
                     if fault == "cut":
                         # A client that hears of the end with the bytes may throw both away.
@@ -237,6 +240,48 @@ def test_what_changes_or_never_comes_leaves_nothing_behind(web: Web, tmp_path: P
     with pytest.raises(remote.InputError, match="refuses access"):
         remote.look_at(uri)
     assert list((tmp_path / "got").iterdir()) == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only there it shows whether the machine was down")
+def test_killed_amid_a_fetch_the_next_batch_goes_on_with_it(web: Web, clip: Any, tmp_path: Path) -> None:
+    take = clip("-c:v mjpeg -q:v 2", ".avi", size="320x240", seconds=4)
+    assert 300_000 < take.stat().st_size < 4 << 20
+    for name in ("a.avi", "other.avi"):
+        shutil.copy(take, tmp_path / "www" / name)
+    out = tmp_path / "out"
+    ask = ("batch", f"{web.url}/a.avi", "-o", out, "--model", "none", "--log-json")
+    blocks = -(-take.stat().st_size // (256 << 10))
+    begun = _killed_amid_a_fetch(web, blocks, ask, out)
+    before = len(web.gets("a.avi"))
+    ran = bestshot(*ask)
+    assert ran.returncode == 0, ran.stderr
+    assert f"bytes={begun}-" in "".join(f"{asked}," for asked in web.gets("a.avi")[before:])
+    assert None not in web.gets("a.avi")[before:]
+    (found,) = (out / "takes").iterdir()
+    assert moments.read_json(found / "moments.json").source.fingerprint == fingerprint(take)
+    assert list((out / ".bestshot" / "work").iterdir()) == []
+    # What was begun takes no room from a batch that has no use for it.
+    bound = str((take.stat().st_size + 100) / 2**30)
+    out = tmp_path / "again"
+    _killed_amid_a_fetch(web, blocks, ("batch", f"{web.url}/a.avi", "-o", out, "--model", "none"), out)
+    ran = bestshot("batch", f"{web.url}/other.avi", "-o", out, "--model", "none", "--stage-space", bound)
+    assert ran.stdout == "1 files: 1 done\n"
+
+
+def _killed_amid_a_fetch(web: Web, blocks: int, ask: tuple[Any, ...], out: Path) -> int:
+    """The bytes that had come by then; ``blocks`` are asked for to know the file."""
+    web.faults["a.avi"] = [*[""] * blocks, *["hang"] * 20]
+    batch = popen(*ask)
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        begun = [part for part in (out / ".bestshot" / "work").rglob(".*.part") if part.stat().st_size >= 150_000]
+        if begun:
+            break
+        time.sleep(0.05)
+    batch.kill()
+    batch.wait()
+    web.faults.clear()
+    return begun[0].stat().st_size
 
 
 @pytest.mark.parametrize("ranges", [True, False])

@@ -53,6 +53,10 @@ class Layout:
         """Where one batch makes results."""
         return self.state / "work" / owner
 
+    def begun(self, owner: str) -> Path:
+        """What a batch that was killed had begun to fetch, for the one batch that found it."""
+        return self.staging(owner) / "begun"
+
     def track(self, content: str, key: str) -> Path:
         """A finished analysis whose results are not in place yet."""
         return self.state / "tracks" / f"{_short(content)}-{key}.parquet"

@@ -174,19 +174,25 @@ def sends_parts(uri: str, pause: Pause = time.sleep) -> bool:
 def fetch(uri: str, look: Look, target: Path, pause: Pause = time.sleep, most: int | None = None) -> None:
     """Write the file to ``target``, which appears when it is whole. A broken transfer goes on where it broke.
 
-    At most ``most`` bytes are taken, where the store does not tell the size.
+    At most ``most`` bytes are taken, where the store does not tell the size. A `partial_of` ``target`` that is there
+    already is gone on from: it must hold the beginning of this very content.
 
     Raises:
         InputError: it is not there or not to be had, changed meanwhile, or is larger than ``most``.
         DiskRefused: the disk here does not take it.
     """
-    partial = target.with_name(f".{target.name[:80]}.part")
+    partial = partial_of(target)
     try:
         with _Sink(partial) as sink:
             attempted(uri, lambda: _transfer(uri, look, sink, pause, most), pause)
         partial.replace(target)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def partial_of(target: Path) -> Path:
+    """Where `fetch` writes until all of it is there."""
+    return target.with_name(f".{target.name[:80]}.part")
 
 
 def _transfer(uri: str, look: Look, sink: _Sink, pause: Pause, most: int | None) -> None:
@@ -235,7 +241,7 @@ class _Sink:
     def __init__(self, path: Path) -> None:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = path.open("wb")
+            self._file = path.open("ab")
         except OSError as error:
             raise DiskRefused(error.errno, error.strerror) from error
         self.tell = self._file.tell

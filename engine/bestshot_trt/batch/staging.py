@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import errno
 import hashlib
 import queue
+import secrets
 import shutil
 import threading
 from collections import deque
@@ -48,8 +50,11 @@ class Stage:
         tell: Callable[..., Any],
         *,
         stream: bool = False,
+        left: Path | None = None,
     ) -> None:
-        self._stream = stream
+        self._stream, self._before = stream, left
+        """``left`` is a folder of files that a batch that was killed had begun to fetch."""
+        self._boot = _boot()
         self._left = deque(item for item in footage if item.uri is not None)
         self._root, self._folder, self._space, self._ahead = root, folder, space, ahead
         self._journal, self._tell = journal, tell
@@ -118,7 +123,13 @@ class Stage:
 
     def _local(self, item: Footage) -> Path:
         name = item.path.name.encode()[-100:].decode(errors="ignore")
-        return self._folder / hashlib.sha256(_uri(item).encode()).hexdigest()[:16] / name
+        return self._folder / self._key(_uri(item)) / name
+
+    def _key(self, uri: str) -> str:
+        """Another for another content, and where that is not told, or after the machine was down, another each time."""
+        look = self._looks.get(uri)
+        known = self._boot if look is not None and look.revision is not None else str(self._folder)
+        return hashlib.sha256(f"{uri} {look} {known}".encode()).hexdigest()[:16]
 
     def _work(self) -> None:
         while not self._ended.is_set():
@@ -192,6 +203,7 @@ class Stage:
             limit = f"--stage-space {self._space / 2**30:g} allows, and it cannot be read in parts; raise it"
             then(None, remote.Unfetched(f"{item.source}: its {size / 2**30:.2f} GiB are more than {limit}"))
             return True
+        self._make_room(self._space - used - size, self._key(uri))
         if used + size > self._space or not self._has_room(self._needed.get(uri, look.size or 0)):
             return False
         self._held[uri] = size
@@ -205,6 +217,15 @@ class Stage:
         )
         return True
 
+    def _make_room(self, free: int, wanted: str) -> None:
+        """Where less of the bound is left, what an earlier batch had begun goes, except what is ``wanted``."""
+        if self._before is None:
+            return
+        others = [folder for folder in self._before.glob("*") if folder.name != wanted]
+        if sum(file.stat().st_size for folder in others for file in folder.glob("*")) > free:
+            for folder in others:
+                shutil.rmtree(folder, ignore_errors=True)
+
     def _has_room(self, size: int) -> bool:
         """Whether the disk itself has room; said once while it has not."""
         short = shutil.disk_usage(self._root).free < size + SPARE
@@ -216,6 +237,11 @@ class Stage:
         return not short
 
     def _brought(self, uri: str, look: Look, target: Path) -> str:
+        if self._before is not None:
+            begun = self._before / target.parent.name / remote.partial_of(target).name
+            with contextlib.suppress(OSError):
+                target.parent.mkdir(parents=True, exist_ok=True)
+                begun.rename(remote.partial_of(target))
         remote.fetch(uri, look, target, self._pause, most=self._space)
         return fingerprint(target)
 
@@ -241,6 +267,14 @@ class Stage:
         if error is None:
             job.footage = dataclasses.replace(job.footage, path=self._local(job.footage))
         self._fetched.append((job, None if error is None else str(error)))
+
+
+def _boot() -> str:
+    """What is another each time the machine starts: what was written before that may not be on the disk."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text()
+    except OSError:
+        return secrets.token_hex(8)
 
 
 def _other(job: Job, content: str) -> Exception | None:

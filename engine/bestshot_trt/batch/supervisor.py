@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import shutil
 import time
@@ -23,7 +24,7 @@ from .outlook import Outlook
 from .process import Line
 from .room import Room
 from .splitting import PART, Splitter, Stretch
-from .worklist import Tally, Tell, Worklist
+from .worklist import FETCHED, Tally, Tell, Worklist
 
 _BATCH_WIDE = ("ConfigError", "ModelUnavailable", "BackendUnavailable", "EngineMismatch")
 
@@ -113,9 +114,18 @@ class Supervisor:
         """Remove what batches that were killed left half done."""
         for left in (self.layout.state / "work").glob("*"):
             if not self.journal.is_alive(left.name):
+                self._keep_begun(left / FETCHED)
                 shutil.rmtree(left, ignore_errors=True)
         for folder in ("work", "tracks", "log"):
             check_folder(self.layout.state / folder)
+
+    def _keep_begun(self, fetched: Path) -> None:
+        """Of one such batch, since all together may be more than the bound of disk."""
+        begun = self.layout.begun(self.journal.owner)
+        if fetched.exists() and not begun.exists():
+            with contextlib.suppress(OSError):
+                begun.parent.mkdir(parents=True, exist_ok=True)
+                fetched.rename(begun)
 
     def _ready(self) -> Ready:
         ready = self._crew.prepare(self._config, self._beat)

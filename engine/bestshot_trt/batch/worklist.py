@@ -20,6 +20,7 @@ from .staging import Stage
 _LOOK_AGAIN_S = 1.0
 _ASK_AGAIN_S = 10.0
 """The same for what another machine works on, which takes requests to the store."""
+FETCHED = "fetched"
 _AHEAD = 2
 """Remote files are fetched for so many takes more than there are workers."""
 
@@ -74,12 +75,13 @@ class Worklist:
         self._stage = Stage(
             footage,
             layout.root,
-            layout.staging(journal.owner) / "fetched",
+            layout.staging(journal.owner) / FETCHED,
             space,
             ahead,
             journal,
             tell,
             stream=batch.stream,
+            left=layout.begun(journal.owner),
         )
         self._exhausted = False
         self._seen: dict[str, Path | str] = {}
