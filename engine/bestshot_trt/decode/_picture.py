@@ -69,8 +69,8 @@ class ScorePicture:
     """Converts frames of one take to pictures of one size (width, height). Not thread-safe.
 
     libswscale has no fast code for scaling to RGB, but has for scaling to planes. So 4:2:0 is scaled to 4:2:2 planes,
-    and those are converted: the very same arithmetic, with the scaled planes held as bytes between, in two thirds of
-    the time. Only where the filter overshoots what a byte holds does RGB differ; such frames go the whole way at once.
+    and those are converted: the very same arithmetic, with the scaled planes held as bytes between, in seven tenths
+    of the time. Only where the filter overshoots what a byte holds does RGB differ; such frames go the whole way.
     """
 
     def __init__(self, info: VideoInfo, size: tuple[int, int], flags: str = "") -> None:
