@@ -15,10 +15,12 @@ import pytest
 from bestshot_trt.batch import plan, rates
 from bestshot_trt.batch.dry_run import look_ahead
 from bestshot_trt.batch.inputs import Footage, expand
+from bestshot_trt.batch.journal import Keys
 from bestshot_trt.batch.lengths import lengths_of
 from bestshot_trt.batch.messages import Cost, Failed, Length, Moved
 from bestshot_trt.batch.outlook import Outlook
 from bestshot_trt.batch.rates import Circumstances, Measured, Rates, Work
+from bestshot_trt.batch.splitting import PART, Stretch
 from bestshot_trt.config import BatchConfig, Config, PickConfig
 from bestshot_trt.source import fingerprint
 
@@ -144,6 +146,40 @@ def test_the_time_left_goes_by_bytes_and_by_what_workers_have_done(tmp_path: Pat
     assert outlook.seconds_left([], 1) == pytest.approx(0.01)
     outlook.hear("duplicate", {"path": files[1].source})
     assert outlook.seconds_left([], 1) == 0
+
+
+def test_of_remote_takes_nothing_is_told_before_one_has_shown_how_large_they_are() -> None:
+    files = [Footage(Path(f"{name}.mp4"), asked=True, uri=f"s3://x/{name}.mp4") for name in "abc"]
+    outlook = Outlook(files, Config(), here(), [])
+    assert outlook.seconds_left([], 1) == 0
+    outlook.hear("given", {"path": files[0].source, "stages": plan.ALL})
+    assert outlook.seconds_left([], 1) == 0
+    outlook.learn(measured(10.0))
+    outlook.hear("done", {"path": files[0].source})
+    assert outlook.seconds_left([], 1) == pytest.approx(20)
+
+
+def test_a_take_that_workers_share_gets_done_by_all_of_them(tmp_path: Path) -> None:
+    take = tmp_path / "long.mp4"
+    take.write_bytes(bytes(10**6))
+    (file,) = expand([str(take)], without=tmp_path / "out")
+    outlook = Outlook([file], Config(), here(), [measured(10.0)])
+    whole = outlook.seconds_left([], 1)
+    job = plan.Job(file, "", "long", Keys("", "", ""), None, plan.ALL)
+
+    class Busy:
+        """At ``done`` of 10 s of the take, which are 30 samples; it began with the sample ``start``."""
+
+        def __init__(self, start: int | None, done: float) -> None:
+            self.doing: Any = job if start is None else Stretch(job, range(start, 30))
+            self.moved = Moved(stage="analyze", done=done, total=10.0, unit="s")
+
+    outlook.hear("given", {"path": take, "stages": PART})
+    both = [Busy(0, 2.0), Busy(15, 8.0)]
+    assert outlook.seconds_left(both, 1) == pytest.approx(whole / 2)  # type: ignore[arg-type]
+    # What is left then is to join the parts.
+    outlook.hear("given", {"path": take, "stages": plan.ALL})
+    assert outlook.seconds_left([Busy(None, 0.0)], 1) < whole / 10  # type: ignore[list-item]
 
 
 def test_a_file_that_crashes_or_hangs_whoever_opens_it_takes_nothing_along(tmp_path: Path) -> None:

@@ -57,8 +57,10 @@ class Outlook:
         self._know()
 
     def seconds_left(self, workers: Sequence[Line], count: int) -> float:
-        """Until every file is settled, with ``count`` workers, of which ``workers`` are there."""
+        """Until all files are settled, by ``count`` workers, of which these are there; 0 while nobody can tell."""
         work = self._work_left()
+        if work.analyzed and not work.footage_s:
+            return 0.0
         for worker in workers:
             source = getattr(getattr(worker.doing, "footage", None), "source", None)
             if source is not None and str(source) in self._sizes:
@@ -69,7 +71,8 @@ class Outlook:
         sizes = self._sizes.values()
         known = [size for size in sizes if size is not None]
         # How large remote files are shows when their turn comes.
-        bytes_left = sum(known) + (len(sizes) - len(known)) * (sum(known) / len(known) if known else 0)
+        usual = sum(known) / len(known) if known else self._rates.usual_size
+        bytes_left = sum(known) + (len(sizes) - len(known)) * usual
         analysed = sum(self._given.values()) / len(self._given) if self._given else 1.0
         whole = self._rates.guess(bytes_left, len(sizes))
         return dataclasses.replace(
@@ -81,7 +84,8 @@ class Outlook:
 
     def _done_of(self, worker: Line, source: str) -> Work:
         """What is done already of a take in work, as a negative."""
-        whole = self._rates.guess(self._sizes[source] or 0)
+        size = self._sizes[source]
+        whole = self._rates.guess(self._rates.usual_size if size is None else size)
         share = self._share_of(worker, source) if self._given.get(source) else 0.0
         return Work(footage_s=-share * whole.footage_s, pixels=-share * whole.pixels)
 

@@ -158,6 +158,12 @@ class Rates:
             )
         return work.footage_s * sample + work.new * (take + pixel * work.cut / max(1, work.takes))
 
+    @property
+    def usual_size(self) -> float:
+        """Bytes of a take, 0 where no take's are known."""
+        sizes = [each.size for each in self._analysed if each.size]
+        return sum(sizes) / len(sizes) if sizes else 0.0
+
     def guess(self, size: float, takes: int = 1) -> Work:
         """Takes to be analysed of which only the bytes of all together are known."""
         sized = [each for each in self._analysed if each.size]
