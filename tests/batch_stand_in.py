@@ -11,7 +11,17 @@ import time
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from bestshot_trt.batch.messages import RECEIPT, Done, Failed, Length, LengthTask, Moved, Prepare, RangeTask, Ready
+from bestshot_trt.batch.workers.messages import (
+    RECEIPT,
+    Done,
+    Failed,
+    Length,
+    LengthTask,
+    Moved,
+    Prepare,
+    RangeTask,
+    Ready,
+)
 
 
 def _misbehave(name: str, times: int) -> Failed | None:

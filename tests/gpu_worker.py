@@ -14,8 +14,8 @@ from typing import Any
 import gpu_on_cpu
 import pytest
 
-from bestshot_trt.batch import worker
-from bestshot_trt.batch.messages import RangeTask
+from bestshot_trt.batch.workers import worker
+from bestshot_trt.batch.workers.messages import RangeTask
 
 
 def main(folder: Path, descriptor: int) -> None:

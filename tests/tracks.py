@@ -7,7 +7,7 @@ from fractions import Fraction
 import numpy as np
 
 from bestshot_trt import provenance
-from bestshot_trt.batch import segments
+from bestshot_trt.batch.workers import segments
 from bestshot_trt.track import COLUMNS, Track, TrackMeta
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from bestshot_trt.batch.devices import default_workers, devices_of
-from bestshot_trt.batch.places import here
+from bestshot_trt.batch.workers.devices import default_workers, devices_of
+from bestshot_trt.batch.workers.places import here
 from bestshot_trt.cards import survey
 from bestshot_trt.config import AnalyzeConfig, BatchConfig, Config
 

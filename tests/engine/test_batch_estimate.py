@@ -12,15 +12,16 @@ from typing import Any
 
 import pytest
 
-from bestshot_trt.batch import plan, rates
-from bestshot_trt.batch.dry_run import look_ahead
-from bestshot_trt.batch.inputs import Footage, expand
+from bestshot_trt.batch import plan
+from bestshot_trt.batch.estimates import rates
+from bestshot_trt.batch.estimates.dry_run import look_ahead
+from bestshot_trt.batch.estimates.lengths import lengths_of
+from bestshot_trt.batch.estimates.outlook import Outlook
+from bestshot_trt.batch.estimates.rates import Circumstances, Measured, Rates, Work
 from bestshot_trt.batch.journal import Keys
-from bestshot_trt.batch.lengths import lengths_of
-from bestshot_trt.batch.messages import Cost, Failed, Length, Moved
-from bestshot_trt.batch.outlook import Outlook
-from bestshot_trt.batch.rates import Circumstances, Measured, Rates, Work
-from bestshot_trt.batch.splitting import PART, Stretch
+from bestshot_trt.batch.sources.inputs import Footage, expand
+from bestshot_trt.batch.workers.messages import Cost, Failed, Length, Moved
+from bestshot_trt.batch.workers.splitting import PART, Stretch
 from bestshot_trt.config import BatchConfig, Config, PickConfig
 from bestshot_trt.source import fingerprint
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bestshot_trt.batch import plan
-from bestshot_trt.batch.inputs import expand
+from bestshot_trt.batch.sources.inputs import expand
 from bestshot_trt.errors import InputError
 
 

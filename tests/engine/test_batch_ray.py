@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from bestshot_trt.batch.ray_worker import share_of
+from bestshot_trt.batch.workers.ray_worker import share_of
 
 
 def command(*arguments: str | Path) -> list[str]:

@@ -18,9 +18,10 @@ import pytest
 from s3_server import KEYS, serving
 
 from bestshot_trt import moments
-from bestshot_trt.batch import plan, remote, staging
-from bestshot_trt.batch.inputs import expand
+from bestshot_trt.batch import plan
 from bestshot_trt.batch.journal import Journal, Keys
+from bestshot_trt.batch.sources import remote, staging
+from bestshot_trt.batch.sources.inputs import expand
 from bestshot_trt.source import fingerprint
 
 

@@ -17,13 +17,14 @@ from typing import Any
 import pytest
 from s3_server import KEYS, Way, serving
 
-from bestshot_trt.batch import outbox, remote
 from bestshot_trt.batch.journal import Journal, Keys
-from bestshot_trt.batch.place import place_of
+from bestshot_trt.batch.outputs import outbox
+from bestshot_trt.batch.outputs.place import place_of
+from bestshot_trt.batch.outputs.shelf import StoredShelf
+from bestshot_trt.batch.outputs.store import Store
+from bestshot_trt.batch.outputs.summary import Digest
 from bestshot_trt.batch.plan import Layout
-from bestshot_trt.batch.shelf import StoredShelf
-from bestshot_trt.batch.store import Store
-from bestshot_trt.batch.summary import Digest
+from bestshot_trt.batch.sources import remote
 from bestshot_trt.batch.worklist import Tally
 
 OPTIONS = ("--model", "none", "--fps", "2", "--effort", "fastest")
@@ -369,7 +370,7 @@ def test_half_of_what_was_removed_here_is_never_sent_as_a_take(
     """A run that is killed while it removes what it has sent."""
     ask = command(footage, "s3://bucket/half", "--work", tmp_path / "work")
     code = (
-        "import os, shutil, sys, bestshot_trt.batch.outbox as outbox; from bestshot_trt.cli import main\n"
+        "import os, shutil, sys, bestshot_trt.batch.outputs.outbox as outbox; from bestshot_trt.cli import main\n"
         "def half(folder, ignore_errors=False):\n"
         "    [p.unlink() for p in folder.rglob('*.mp4')]; os._exit(9)\n"
         "outbox.shutil = type('half', (), {'rmtree': staticmethod(half)})\n"

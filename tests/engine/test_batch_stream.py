@@ -16,9 +16,9 @@ import pytest
 from s3_server import Way, serving
 
 from bestshot_trt import pipeline
-from bestshot_trt.batch import remote, streaming
-from bestshot_trt.batch.messages import Elsewhere
-from bestshot_trt.batch.streaming import reading
+from bestshot_trt.batch.sources import remote, streaming
+from bestshot_trt.batch.sources.streaming import reading
+from bestshot_trt.batch.workers.messages import Elsewhere
 from bestshot_trt.config import AnalyzeConfig, Config
 from bestshot_trt.source import fingerprint
 from bestshot_trt.track import COLUMNS

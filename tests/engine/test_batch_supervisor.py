@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from bestshot_trt.batch import inputs, room, supervisor
+from bestshot_trt.batch import room, supervisor
 from bestshot_trt.batch.journal import Journal
 from bestshot_trt.batch.plan import Layout
+from bestshot_trt.batch.sources import inputs
 from bestshot_trt.batch.worklist import Tally
 from bestshot_trt.config import AnalyzeConfig, BatchConfig, Config, PickConfig
 from bestshot_trt.errors import ConfigError

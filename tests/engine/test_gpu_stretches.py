@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 
 from bestshot_trt import decode, pipeline
-from bestshot_trt.batch import inputs, segments, splitting, supervisor
-from bestshot_trt.batch.messages import RangeTask
+from bestshot_trt.batch import supervisor
+from bestshot_trt.batch.sources import inputs
+from bestshot_trt.batch.workers import segments, splitting
+from bestshot_trt.batch.workers.messages import RangeTask
 from bestshot_trt.config import AnalyzeConfig, BatchConfig, Config, ExportConfig, PickConfig
 from bestshot_trt.decode import _dali, _section
 from bestshot_trt.decode._dali_graph import Graph

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from bestshot_trt import errors, pipeline
-from bestshot_trt.batch import segments
-from bestshot_trt.batch.messages import RangeTask
+from bestshot_trt.batch.workers import segments
+from bestshot_trt.batch.workers.messages import RangeTask
 from bestshot_trt.config import AnalyzeConfig, Config
 from bestshot_trt.progress import silent
 from bestshot_trt.track import COLUMNS

@@ -16,9 +16,9 @@ from ..config import Config
 from ..errors import InputError
 from ..files import check_regular
 from ..source import fingerprint
-from .inputs import Footage
 from .journal import Journal, Keys
-from .messages import RECEIPT
+from .sources.inputs import Footage
+from .workers.messages import RECEIPT
 
 STATE = ".bestshot"
 TAKES = "takes"

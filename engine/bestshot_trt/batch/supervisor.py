@@ -14,16 +14,17 @@ from typing import Any
 from ..config import BatchConfig, Config
 from ..errors import shown
 from ..files import check_folder
-from . import plan, rates
-from .crew import TICK_S, Crew
-from .inputs import Footage
+from . import plan
+from .estimates import rates
+from .estimates.outlook import Outlook
 from .journal import BEAT_S, Journal
-from .messages import Answer, Cost, Done, Failed, Length, LengthTask, Moved, RangeTask, Ready, TakeTask
-from .outbox import Outbox
-from .outlook import Outlook
-from .process import Line
+from .outputs.outbox import Outbox
 from .room import Room
-from .splitting import PART, Splitter, Stretch
+from .sources.inputs import Footage
+from .workers.crew import TICK_S, Crew
+from .workers.messages import Answer, Cost, Done, Failed, Length, LengthTask, Moved, RangeTask, Ready, TakeTask
+from .workers.process import Line
+from .workers.splitting import PART, Splitter, Stretch
 from .worklist import FETCHED, Tally, Tell, Worklist
 
 _BATCH_WIDE = ("ConfigError", "ModelUnavailable", "BackendUnavailable", "EngineMismatch")

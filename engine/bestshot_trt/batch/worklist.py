@@ -12,10 +12,10 @@ from typing import Any
 from ..config import BatchConfig
 from ..errors import InputError, shown
 from . import plan
-from .inputs import Footage
 from .journal import Journal, Keys, Row
-from .outbox import Outbox, Sent
-from .staging import Stage
+from .outputs.outbox import Outbox, Sent
+from .sources.inputs import Footage
+from .sources.staging import Stage
 
 _LOOK_AGAIN_S = 1.0
 _ASK_AGAIN_S = 10.0

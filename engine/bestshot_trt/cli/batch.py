@@ -17,7 +17,7 @@ from .exits import put, reported, say
 from .given import Given, takes
 
 if TYPE_CHECKING:
-    from ..batch.place import Place
+    from ..batch.outputs.place import Place
     from ..batch.worklist import Tally
 
 _PANEL = "Batch"
@@ -118,9 +118,11 @@ def batch(
         dry_run, ray, folder = work.pop("dry_run", False), work.pop("ray", None), work.pop("work", None)
         chosen = BatchConfig(**work)
         from .. import results
-        from ..batch import inputs, places, supervisor
-        from ..batch.place import place_of
-        from ..batch.summary import Digest
+        from ..batch import supervisor
+        from ..batch.outputs.place import place_of
+        from ..batch.outputs.summary import Digest
+        from ..batch.sources import inputs
+        from ..batch.workers import places
 
         results.check_look(settings.export)
         if json and not dry_run:
@@ -149,7 +151,7 @@ def batch(
 
 
 def _finish(place: Place, tally: Tally, *, quiet: bool, as_json: bool) -> None:
-    from ..batch.summary import PAGE
+    from ..batch.outputs.summary import PAGE
     from ..batch.worklist import without_path
     from ..errors import shown
 
@@ -178,8 +180,8 @@ def _sentence(tally: Tally) -> str:
 
 
 def _dry_run(files: list[Any], place: Place, settings: Any, chosen: BatchConfig, json: bool) -> None:
-    from ..batch.dry_run import look_ahead
-    from ..batch.places import here
+    from ..batch.estimates.dry_run import look_ahead
+    from ..batch.workers.places import here
 
     work, where = here(settings, chosen)
     prospects = look_ahead(files, place.root, settings, work, where["place"], place.receipts())
@@ -208,8 +210,8 @@ def best(
     They are ranked by raw scores, which compare across takes, and no two look alike. Nothing is decoded.
     """
     with reported(verbose=verbose):
-        from ..batch.best import as_plain, best_moments
-        from ..batch.place import place_of
+        from ..batch.outputs.best import as_plain, best_moments
+        from ..batch.outputs.place import place_of
         from ..clock import clock
         from ..errors import shown
 

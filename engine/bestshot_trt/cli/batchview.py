@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from rich.live import Live
 
     from ..batch.metrics import Metrics
-    from ..batch.summary import Digest
+    from ..batch.outputs.summary import Digest
     from ..batch.supervisor import Supervisor
     from ..cards.load import Load, Loads
 

@@ -17,16 +17,16 @@ from typing import Any
 
 import numpy as np
 
-from .. import pipeline, scoring, streams
-from ..backends import Backend
-from ..config import AnalyzeConfig, Config
-from ..decode import probe
-from ..errors import InputError
-from ..files import check_folder
-from ..frames import DecodeReport, VideoInfo
-from ..progress import Progress
-from ..samples import Samples
-from ..track import COLUMNS, Track, TrackMeta, read_track, write_track
+from ... import pipeline, scoring, streams
+from ...backends import Backend
+from ...config import AnalyzeConfig, Config
+from ...decode import probe
+from ...errors import InputError
+from ...files import check_folder
+from ...frames import DecodeReport, VideoInfo
+from ...progress import Progress
+from ...samples import Samples
+from ...track import COLUMNS, Track, TrackMeta, read_track, write_track
 from .messages import END, Done, RangeTask
 
 SEGMENT_S = 300.0
@@ -171,7 +171,7 @@ def _end_before(start: int, parts: Path, report: DecodeReport) -> None:
 
 
 def _decode(report: DecodeReport) -> Any:
-    from ..provenance import Decode
+    from ...provenance import Decode
 
     return Decode.from_report(report)
 

@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import BestshotError
-from . import plan, shelf
-from .journal import Keys
-from .plan import Job
+from ...errors import BestshotError
+from .. import plan
+from ..journal import Keys
+from ..plan import Job
+from . import shelf
 from .store import BEAT_S, Store
 
 _THREADS = 2

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from ..cards import Survey, survey
-from ..config import Config
-from ..cores import usable_cores
+from ...cards import Survey, survey
+from ...config import Config
+from ...cores import usable_cores
 
 _LISTED = "CUDA_VISIBLE_DEVICES"
 _MIG = "MIG-"

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
-from ..errors import InputError, shown
+from ...errors import InputError, shown
+from ..workers.messages import Elsewhere
 from . import remote
-from .messages import Elsewhere
 
 _VIDEO_SUFFIXES = frozenset(
     (

@@ -7,7 +7,7 @@ import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
-from ..config import BatchConfig, Config
+from ...config import BatchConfig, Config
 from .devices import default_workers, devices_of
 
 _MOST = 256

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..config import Config
-from .remote import Look
+from ...config import Config
+from ..sources.remote import Look
 
 END = 1 << 62
 """Where a stretch ends that goes on to the end of its take."""

@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from .. import moments
-from ..errors import ExportError, InputError, shown
-from ..files import whole_file
-from ..moments import MomentsDocument
-from ..track import open_track
-from . import plan
-from .messages import RECEIPT
+from ... import moments
+from ...errors import ExportError, InputError, shown
+from ...files import whole_file
+from ...moments import MomentsDocument
+from ...track import open_track
+from .. import plan
+from ..workers.messages import RECEIPT
 from .store import Store
 
 _PEAKS = "peaks.npy"

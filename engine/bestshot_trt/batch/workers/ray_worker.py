@@ -17,9 +17,9 @@ from multiprocessing import Pipe
 from pathlib import Path
 from typing import Any
 
-from ..cards import Card
-from ..config import BatchConfig, Config
-from ..errors import BackendUnavailable, shown
+from ...cards import Card
+from ...config import BatchConfig, Config
+from ...errors import BackendUnavailable, shown
 from .messages import Answer, Failed, Moved, TakeTask
 from .process import Line
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from .messages import Answer, Moved
 
-COMMAND = (sys.executable, "-m", "bestshot_trt.batch.worker")
+COMMAND = (sys.executable, "-m", "bestshot_trt.batch.workers.worker")
 _LOG_BYTES = 1 << 20
 _LAST_MOMENT_S = 0.3
 

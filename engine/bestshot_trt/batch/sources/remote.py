@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import unquote, urlsplit, urlunsplit
 
-from ..errors import InputError, shown
-from ..source import fingerprint_of
+from ...errors import InputError, shown
+from ...source import fingerprint_of
 
 PIP = 'pip install "bestshot-trt[remote]"'
 _URI = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+://")

@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..config import Config
-from ..errors import ExportError
-from ..files import write_text
-from . import plan
-from .messages import Cost
+from ...config import Config
+from ...errors import ExportError
+from ...files import write_text
+from .. import plan
+from ..workers.messages import Cost
 
 VARIABLE = "BESTSHOT_SPEEDS"
 REMEMBERED = 200

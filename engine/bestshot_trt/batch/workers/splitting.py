@@ -6,9 +6,9 @@ import itertools
 from collections import deque
 from dataclasses import dataclass
 
-from .inputs import Footage
+from ..plan import Job
+from ..sources.inputs import Footage
 from .messages import END
-from .plan import Job
 
 SHORTEST_S = 60.0
 """A stretch is at least so long: each reads the file from its start to where it decodes."""

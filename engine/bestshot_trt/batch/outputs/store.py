@@ -13,11 +13,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from ..errors import ExportError
-from . import plan, remote
-from .journal import Keys, lives, sign_of_life
-from .messages import RECEIPT
-from .remote import Pause
+from ...errors import ExportError
+from .. import plan
+from ..journal import Keys, lives, sign_of_life
+from ..sources import remote
+from ..sources.remote import Pause
+from ..workers.messages import RECEIPT
 
 _BATCHES, _HELD = f"{plan.STATE}/batches", f"{plan.STATE}/held"
 _THREADS = 8

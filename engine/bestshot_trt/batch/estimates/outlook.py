@@ -6,12 +6,12 @@ import dataclasses
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from ..config import Config
+from ...config import Config
+from ..sources.inputs import Footage
+from ..workers.process import Line
+from ..workers.splitting import PART
 from . import rates
-from .inputs import Footage
-from .process import Line
 from .rates import Circumstances, Measured, Rates, Work
-from .splitting import PART
 
 _AFTERWARDS = ("pictures", "export")
 """Stages of a take's work when it has been analysed."""

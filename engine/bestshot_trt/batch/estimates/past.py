@@ -6,7 +6,7 @@ import contextlib
 import sqlite3
 from pathlib import Path
 
-from .journal import TABLES, Journal
+from ..journal import TABLES, Journal
 
 
 class Past(Journal):

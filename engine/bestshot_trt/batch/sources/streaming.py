@@ -12,9 +12,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-from .. import streams
+from ... import streams
+from ..workers.messages import Elsewhere
 from . import remote
-from .messages import Elsewhere
 
 _BLOCK = 4 << 20
 _KEPT = 16

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from multiprocessing.connection import wait
 from pathlib import Path
 
-from ..config import BatchConfig
-from .crew import TICK_S, Crew
-from .inputs import Footage
-from .messages import Failed, Length, LengthTask
-from .process import COMMAND, Line
+from ...config import BatchConfig
+from ..sources.inputs import Footage
+from ..workers.crew import TICK_S, Crew
+from ..workers.messages import Failed, Length, LengthTask
+from ..workers.process import COMMAND, Line
 
 _STALL_S = 60.0
 _MOST = 8

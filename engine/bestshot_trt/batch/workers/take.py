@@ -13,17 +13,18 @@ from pathlib import Path
 
 import numpy as np
 
-from .. import pipeline, prompts, results, streams
-from ..decode import probe
-from ..errors import ExportError, InputError, shown
-from ..files import write_text
-from ..frames import VideoInfo
-from ..moments import MomentsDocument
-from ..progress import Progress
-from ..track import Track, read_track, write_track
-from . import remote, segments
+from ... import pipeline, prompts, results, streams
+from ...decode import probe
+from ...errors import ExportError, InputError, shown
+from ...files import write_text
+from ...frames import VideoInfo
+from ...moments import MomentsDocument
+from ...progress import Progress
+from ...track import Track, read_track, write_track
+from ..sources import remote
+from ..sources.streaming import reading
+from . import segments
 from .messages import RECEIPT, Cost, Done, Elsewhere, Length, LengthTask, TakeTask
-from .streaming import reading
 
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
@@ -122,7 +123,7 @@ def _analysed(task: TakeTask, progress: Progress) -> Track:
 
 def _point_home(document: MomentsDocument, task: TakeTask) -> None:
     """Cut lists of a fetched take name it as it would be beside its results: what was fetched is removed."""
-    from ..export import channels_of, write_cut_lists
+    from ...export import channels_of, write_cut_lists
 
     write_cut_lists(
         document,

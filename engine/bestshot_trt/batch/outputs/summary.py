@@ -12,14 +12,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..errors import BestshotError, shown
-from ..files import write_text
-from . import plan
+from ...errors import BestshotError, shown
+from ...files import write_text
+from .. import plan
+from ..worklist import Tally, without_path
 from .best import as_plain, best_moments
 from .page import page
 from .place import Place
 from .shelf import Shelf
-from .worklist import Tally, without_path
 
 JSON, CSV, PAGE = "summary.json", "summary.csv", "index.html"
 EVERY_S = 600.0

@@ -8,10 +8,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from ..errors import ConfigError, ExportError, InputError, shown
+from ...errors import ConfigError, ExportError, InputError, shown
+from ..plan import Layout
+from ..sources.remote import is_uri, shown_uri
 from .outbox import mirror_of
-from .plan import Layout
-from .remote import is_uri, shown_uri
 from .shelf import Shelf, StoredShelf
 from .store import Store
 

@@ -1,4 +1,4 @@
-"""The worker: a process that does one task after the other, ``python -m bestshot_trt.batch.worker FD``.
+"""The worker: a process that does one task after the other, ``python -m bestshot_trt.batch.workers.worker FD``.
 
 It ends when the supervisor does, even killed: the pipe closes, and Linux sends a signal.
 """
@@ -16,7 +16,7 @@ import time
 from multiprocessing.connection import Connection
 from typing import Any
 
-from ..progress import Progress
+from ...progress import Progress
 from .messages import Answer, Done, Failed, Length, LengthTask, Moved, Prepare, RangeTask, Ready, TakeTask
 
 _PR_SET_PDEATHSIG = 1
@@ -70,18 +70,18 @@ def answer(task: Any, progress: Progress) -> Ready | Length | Done | Failed:
         if isinstance(task, Prepare):
             return _prepare(task, progress)
         if isinstance(task, TakeTask | RangeTask):
-            from ..embed.resolve import give_up
+            from ...embed.resolve import give_up
 
             give_up(task.without_model)
         if isinstance(task, TakeTask):
-            from .streaming import reading
+            from ..sources.streaming import reading
             from .take import deliver
 
             with reading(task.path, task.place):
                 return deliver(task, progress)
         if isinstance(task, RangeTask):
+            from ..sources.streaming import reading
             from .segments import analyse
-            from .streaming import reading
 
             with reading(task.path, task.place):
                 return analyse(task, progress)
@@ -97,8 +97,8 @@ def answer(task: Any, progress: Progress) -> Ready | Length | Done | Failed:
 
 
 def _prepare(task: Prepare, progress: Progress) -> Ready:
-    from .. import prompts
-    from ..backends import open_backend
+    from ... import prompts
+    from ...backends import open_backend
 
     backend = open_backend(task.config.analyze, progress)
     model = backend.embedder.clip_model
@@ -108,7 +108,7 @@ def _prepare(task: Prepare, progress: Progress) -> Ready:
 
 
 def _failed(error: Exception) -> Failed:
-    from ..errors import BestshotError
+    from ...errors import BestshotError
 
     text = (str(error).splitlines() or ["no message"])[0]
     reason = text if isinstance(error, BestshotError) else f"internal error: {type(error).__name__}: {text}"

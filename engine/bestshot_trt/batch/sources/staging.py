@@ -15,12 +15,12 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..source import fingerprint
+from ...source import fingerprint
+from ..journal import Journal
+from ..plan import Job
+from ..workers.messages import Elsewhere
 from . import remote
 from .inputs import Footage
-from .journal import Journal
-from .messages import Elsewhere
-from .plan import Job
 from .remote import Look
 
 _THREADS = 4

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from ..clock import clock
-from ..errors import shown
-from ..export.report import Thumbnail, read_thumbnails
+from ...clock import clock
+from ...errors import shown
+from ...export.report import Thumbnail, read_thumbnails
 from .best import Best
 from .shelf import Shelf
 

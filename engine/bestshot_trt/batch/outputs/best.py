@@ -10,12 +10,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from .. import scoring
-from ..config import Config, PickConfig
-from ..errors import shown
-from ..moments import Moment, MomentsDocument
-from ..settings import apply
-from . import plan
+from ... import scoring
+from ...config import Config, PickConfig
+from ...errors import shown
+from ...moments import Moment, MomentsDocument
+from ...settings import apply
+from .. import plan
 from .shelf import Shelf
 
 

@@ -11,17 +11,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..clock import clock
-from ..config import BatchConfig, Config
-from ..errors import InputError, shown
-from . import plan, rates, remote
-from .inputs import Footage
+from ...clock import clock
+from ...config import BatchConfig, Config
+from ...errors import InputError, shown
+from .. import plan
+from ..plan import ALL
+from ..sources import remote
+from ..sources.inputs import Footage
+from ..workers.messages import Failed
+from ..worklist import without_path
+from . import rates
 from .lengths import lengths_of
-from .messages import Failed
 from .past import Past
-from .plan import ALL
 from .rates import Measured, Rates, Work
-from .worklist import without_path
 
 DONE, DUPLICATE, FAILS, NO_VIDEO, FAILED_BEFORE = "done", "duplicate", "would fail", "no video", "failed before"
 
@@ -226,7 +228,7 @@ class _Survey:
         parts = self._layout.parts(content, key)
         if not parts.exists():
             return 0.0
-        from .segments import covered
+        from ..workers.segments import covered
 
         # Each way of analysing has a folder of its own; the one that got farthest was most likely the last.
         samples = (sum(len(part) for part, _ in covered(folder)) for folder in parts.iterdir())

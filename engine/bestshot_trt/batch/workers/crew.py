@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import wait
 from pathlib import Path
 
-from .. import errors
-from ..config import BatchConfig, Config
-from ..errors import BestshotError, ExportError
+from ... import errors
+from ...config import BatchConfig, Config
+from ...errors import BestshotError, ExportError
 from .messages import Failed, Prepare, Ready
 from .process import COMMAND, Line, Worker
 
