@@ -105,12 +105,13 @@ def _cpu_backend(config: AnalyzeConfig, progress: Progress, fallback_reason: str
         measure=lambda pixels: finished(_opencv_stats()(pixels)),
         embedder=resolved.embedder,
         model_note=resolved.note,
-        load=_load_opencv,
+        load=lambda: _load(resolved),
     )
 
 
-def _load_opencv() -> None:
+def _load(resolved: Resolved) -> None:
     _opencv_stats()
+    resolved.load()
 
 
 @functools.cache

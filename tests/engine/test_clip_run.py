@@ -217,5 +217,5 @@ def test_a_graph_that_is_no_graph_is_one_line(zoo, tmp_path):
     size = folder.graph("visual").stat().st_size
     folder.graph("visual").write_bytes(b"\0" * size)
     with pytest.raises(bt.ModelUnavailable, match="cannot load it") as caught:
-        _onnx.OnnxEmbedder(folder)
+        _onnx.OnnxEmbedder(folder).load()
     assert "\n" not in str(caught.value)

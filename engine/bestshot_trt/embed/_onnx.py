@@ -91,16 +91,19 @@ class OnnxEmbedder:
     ) -> None:
         """``device`` is ``cpu``, ``cuda``, or ``any``: a GPU where there is one.
 
+        On a CPU the graph is left to `load`, as that takes half a second in which decoding may begin.
+
         Raises:
-            ModelUnavailable: ONNX Runtime cannot load the graph.
+            ModelUnavailable: ONNX Runtime cannot load the graph on a GPU.
             BackendUnavailable: it cannot run it on a GPU, and ``device`` says so.
         """
         card = folder.card
         self.model = f"{card.name}/{card.pretrained}"
         self.view: ModelView | None = ModelView(size=card.size, framing=framing)
         self.clip_model: ClipModel | None = clip_model(folder, precision, framing)
-        self._session = open_session(folder.graph("visual", precision), precision, cuda=device != "cpu")
-        on_gpu = _CUDA in self._session.get_providers()
+        self._graph, self._precision, self._session = folder.graph("visual", precision), precision, None
+        self._cuda = device != "cpu" and has_cuda()
+        on_gpu = self._cuda and _CUDA in self._loaded().get_providers()
         if device == "cuda" and not on_gpu:
             # Its libraries are loaded only now, and what is missing of them it tells nobody.
             raise BackendUnavailable(
@@ -108,6 +111,19 @@ class OnnxEmbedder:
                 "bestshot-trt doctor names, and a driver that nvidia-smi likes; or use --backend cpu"
             )
         self.batch_size = GPU_BATCH if on_gpu else CPU_BATCH
+
+    def load(self) -> None:
+        """Load the graph now, if it is not yet.
+
+        Raises:
+            ModelUnavailable: ONNX Runtime cannot.
+        """
+        self._loaded()
+
+    def _loaded(self) -> Any:
+        if self._session is None:
+            self._session = open_session(self._graph, self._precision, cuda=self._cuda)
+        return self._session
 
     def prepare(self, batch: FrameBatch) -> npt.NDArray[np.uint8]:
         """The model's own pictures, uint8 RGB (n, size, size, 3).
@@ -123,7 +139,7 @@ class OnnxEmbedder:
         """uint8 RGB (n, size, size, 3), n at least 1, to unit embeddings (n, d) and aesthetic (n,)."""
         if hasattr(prepared, "__cuda_array_interface__"):
             _wait_for_stream()
-        embedding, aesthetic = run_session(self._session, "frames", prepared)
+        embedding, aesthetic = run_session(self._loaded(), "frames", prepared)
         found = (embedding.astype(np.float32, copy=False), aesthetic.astype(np.float32, copy=False).reshape(-1))
         return finished(Embedded(*found))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,6 +34,8 @@ class Resolved:
 
     embedder: Embedder
     note: str | None
+    load: Callable[[], None] = lambda: None
+    """Loads what the embedder would else load when it is first used; raises ModelUnavailable."""
 
 
 _given_up: dict[str, str] = {}
@@ -134,7 +137,8 @@ def _open(
     if precision in GPU_ONLY:
         raise BackendUnavailable(f"precision {precision} is for TensorRT engines; use fp32, or --backend gpu")
     _check_precision(folder, precision)
-    return Resolved(OnnxEmbedder(folder, precision=precision, framing=config.framing, device=device), None)
+    embedder = OnnxEmbedder(folder, precision=precision, framing=config.framing, device=device)
+    return Resolved(embedder, None, embedder.load)
 
 
 def _check_precision(folder: ModelFolder, precision: str) -> None:
