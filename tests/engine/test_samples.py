@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import errno
+import io
 from types import SimpleNamespace
 
 import numpy as np
@@ -94,6 +96,51 @@ def test_every_sample_comes_out_once_and_in_order(count, ahead, batch_size):
     for way in (measures, embeddings):
         assert way.given == way.queued
         assert way.most <= ahead + 1
+
+
+def embeddings_of(count):
+    backend, _, _ = slow_backend(0, 5)
+    samples = Samples(backend)
+    for batch in measured(backend, takes(count, 3)):
+        samples.add(batch)
+    return samples.track(SimpleNamespace(duration=count)).embedding[:, 0].tolist()
+
+
+@pytest.mark.parametrize("most", [1, 30, 40])
+@pytest.mark.parametrize("count", [4, 5, 24, 60])
+def test_embeddings_that_wait_in_a_file_come_back_in_order(monkeypatch, most, count):
+    monkeypatch.setattr("bestshot_trt.samples._SPOOL_BYTES", most)
+    assert embeddings_of(count) == list(range(count))
+
+
+class FullDisk(io.FileIO):
+    """Takes so many bytes; of the write that goes beyond, a part and then nothing, or nothing at all."""
+
+    def __init__(self, path, room, partly):
+        super().__init__(path, "w+")
+        self._room, self._partly = room, partly
+
+    def write(self, data):
+        room = self._room - self.tell()
+        if room >= len(data.cast("B")):
+            return super().write(data)
+        if not self._partly:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return super().write(data.cast("B")[:room])
+
+
+@pytest.mark.parametrize("partly", [True, False])
+@pytest.mark.parametrize("room", [0, 20, 50, 130])
+def test_a_full_disk_leaves_embeddings_in_memory(monkeypatch, tmp_path, room, partly):
+    monkeypatch.setattr("bestshot_trt.samples._SPOOL_BYTES", 1)
+    monkeypatch.setattr("tempfile.TemporaryFile", lambda buffering: FullDisk(tmp_path / "file", room, partly))
+    assert embeddings_of(60) == list(range(60))
+
+
+def test_a_disk_that_takes_no_file_leaves_embeddings_in_memory(monkeypatch, tmp_path):
+    monkeypatch.setattr("bestshot_trt.samples._SPOOL_BYTES", 1)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "nowhere"))
+    assert embeddings_of(60) == list(range(60))
 
 
 @pytest.mark.parametrize("came", [1, 3, 8, 20])
