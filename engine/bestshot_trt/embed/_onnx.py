@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -101,9 +102,9 @@ class OnnxEmbedder:
         self.model = f"{card.name}/{card.pretrained}"
         self.view: ModelView | None = ModelView(size=card.size, framing=framing)
         self.clip_model: ClipModel | None = clip_model(folder, precision, framing)
-        self._graph, self._precision, self._session = folder.graph("visual", precision), precision, None
+        self._graph, self._precision = folder.graph("visual", precision), precision
         self._cuda = device != "cpu" and has_cuda()
-        on_gpu = self._cuda and _CUDA in self._loaded().get_providers()
+        on_gpu = self._cuda and _CUDA in self._session.get_providers()
         if device == "cuda" and not on_gpu:
             # Its libraries are loaded only now, and what is missing of them it tells nobody.
             raise BackendUnavailable(
@@ -118,12 +119,11 @@ class OnnxEmbedder:
         Raises:
             ModelUnavailable: ONNX Runtime cannot.
         """
-        self._loaded()
+        _ = self._session
 
-    def _loaded(self) -> Any:
-        if self._session is None:
-            self._session = open_session(self._graph, self._precision, cuda=self._cuda)
-        return self._session
+    @functools.cached_property
+    def _session(self) -> Any:
+        return open_session(self._graph, self._precision, cuda=self._cuda)
 
     def prepare(self, batch: FrameBatch) -> npt.NDArray[np.uint8]:
         """The model's own pictures, uint8 RGB (n, size, size, 3).
@@ -139,7 +139,7 @@ class OnnxEmbedder:
         """uint8 RGB (n, size, size, 3), n at least 1, to unit embeddings (n, d) and aesthetic (n,)."""
         if hasattr(prepared, "__cuda_array_interface__"):
             _wait_for_stream()
-        embedding, aesthetic = run_session(self._loaded(), "frames", prepared)
+        embedding, aesthetic = run_session(self._session, "frames", prepared)
         found = (embedding.astype(np.float32, copy=False), aesthetic.astype(np.float32, copy=False).reshape(-1))
         return finished(Embedded(*found))
 
