@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from takes import CONCEALED
 
 from bestshot_trt import errors, pipeline
 from bestshot_trt.batch.workers import segments
@@ -18,10 +19,6 @@ from bestshot_trt.track import COLUMNS
 
 pytestmark = pytest.mark.real
 COUNTS = [int(count) for count in os.environ.get("BESTSHOT_RANGES", "3").split(",")]
-
-
-# libavcodec conceals these by thread count and timing, so that two passes differ.
-CONCEALED = {"dec_corrupted.mp4", "ff_1903669.mp4"}
 
 
 def test_stretches_join_to_one_pass(recording: Path, tmp_path: Path) -> None:
