@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import gc
+import os
 import sys
 
 __all__ = ["main"]
 
+_SOON = "4"
+"""OpenBLAS's threads wait for work in a loop for 2 to this power of clock cycles (26 if nothing is said), then sleep."""
+
 
 def main() -> None:
     """Entry point of ``bestshot-trt``."""
+    # NumPy and OpenCV each start such threads, which would take turns with those that decode, for almost no work.
+    os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", _SOON)
     try:
         from .exits import run_app
 
