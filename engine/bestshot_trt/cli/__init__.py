@@ -9,7 +9,7 @@ import sys
 __all__ = ["main"]
 
 _SOON = "4"
-"""OpenBLAS's threads wait for work in a loop for 2 to this power of clock cycles (26 if nothing is said), then sleep."""
+"""OpenBLAS's threads wait for work in a loop for 2 to this power of clock cycles, 26 by default, before they sleep."""
 
 
 def main() -> None:
