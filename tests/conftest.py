@@ -14,11 +14,18 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
-# Machines are shared: how long an example took says nothing.
-settings.register_profile("untimed", deadline=None)
-settings.load_profile("untimed")
+# Machines are shared: how long an example took, or took to be drawn, says nothing. Fixtures may be shared by examples.
+settings.register_profile(
+    "search",
+    deadline=None,
+    derandomize=False,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+# The same examples in every run: a change is refused for what it does, not for what was drawn on that day.
+settings.register_profile("fixed", settings.get_profile("search"), derandomize=True)
+settings.load_profile("fixed")
 
 TESTS = Path(__file__).resolve().parent
 REPOSITORY = TESTS.parent

@@ -134,7 +134,7 @@ def test_nothing_is_never_disposable(parser):
 
 
 @pytest.mark.parametrize("codec", ["h264", "hevc"])
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(extradata=st.binary(max_size=60), configured=st.booleans(), data=st.binary(max_size=80))
 def test_garbage_never_raises(codec, extradata, configured, data):
     parser = parser_for(codec, b"\x01" * configured + extradata, intra_only=False)

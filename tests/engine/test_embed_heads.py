@@ -124,7 +124,6 @@ def named(layers: list[tuple[Any, Any]]) -> dict[str, Any]:
     }
 
 
-@settings(deadline=None)
 @given(widths=st.lists(st.integers(1, 40), min_size=1, max_size=6), seed=st.integers(0, 2**32 - 1))
 def test_folding_equals_running_the_layers(widths: list[int], seed: int) -> None:
     layers = made_up_mlp(widths, seed)
@@ -314,7 +313,7 @@ def test_a_missing_head_or_a_folder_is_refused(reader: Any, tmp_path: Path) -> N
     assert "folder" in refused(tmp_path, reader)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(data=st.data())
 def test_a_damaged_head_gives_a_head_or_one_line(
     zoo: ModuleType, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject

@@ -274,7 +274,7 @@ def test_chosen_texts_agree_with_open_clip(ours, theirs):
     same(ours, theirs, TEXTS)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(texts=st.lists(st.text(st.characters()), min_size=1, max_size=4))
 def test_any_text_agrees_with_open_clip(ours, theirs, texts):
     same(ours, theirs, texts)
@@ -302,7 +302,7 @@ PIECES += ["\u200d", "\ufe0f", "\U0001f469", "\U0001f3fd", "\u00e2\u20ac", "\u01
 PIECES += ["photo", "Photo", "7", "\u4e2d", "\u00df", "\u0130", "-", "...", "\u3000", "_"]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(texts=st.lists(st.lists(st.sampled_from(PIECES), max_size=25).map("".join), min_size=1, max_size=4))
 def test_awkward_pieces_in_any_order_agree_with_open_clip(ours, theirs, texts):
     same(ours, theirs, texts)

@@ -68,7 +68,7 @@ def test_the_picture_nearest_to_the_peak_is_the_large_one(tmp_path: Path) -> Non
     count=st.integers(1, 3),
     room=st.integers(300, 1510),
 )
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 def test_pictures_stay_inside_the_card_and_apart(width: int, height: int, count: int, room: int) -> None:
     blank = np.broadcast_to(np.uint8(0), (height, width, 3))
     boxes = _place_pictures(entry(pictures=[blank] * count, times=[9.0, 10.0, 12.0][:count]), room)

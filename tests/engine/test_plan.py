@@ -135,7 +135,7 @@ def planned(infos, grid, *, drop=True):
     return groups, planner
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(streams(), st.sampled_from([0.7, 3.0, 11.3, 25.0]), st.sampled_from([6, 9, 1024]))
 def test_plans_are_what_the_definition_asks_for(stream, fps, limit):
     infos, start = stream
@@ -166,7 +166,7 @@ def check_feed(current, following):
         assert info.kind.disposable or (tail_is_free and index > max(picked, default=-1))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(streams())
 def test_without_dropping_every_packet_is_fed_and_the_samples_are_the_same(stream):
     infos, start = stream
@@ -177,7 +177,7 @@ def test_without_dropping_every_packet_is_fed_and_the_samples_are_the_same(strea
     assert [g.wanted for g in whole] == [g.wanted for g in dropping]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     st.lists(st.one_of(st.none(), st.integers(-50, 400)), max_size=40),
     st.lists(st.booleans(), min_size=40, max_size=40),

@@ -11,7 +11,7 @@ from importlib import resources
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bestshot_trt import pipeline
@@ -122,7 +122,7 @@ def assert_same(answer, track, config):
 
 
 @given(takes(), picks, picks)
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=300)
 def test_the_page_picks_what_the_command_picks(node, made, take, config, other):
     track = made.track_of(**take)
     for answer, asked_for in zip(asked(node, track, config, other), (config, other), strict=True):

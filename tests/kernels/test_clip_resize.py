@@ -38,7 +38,7 @@ def by_pillow(picture: np.ndarray, size: int, framing: str) -> np.ndarray:
     return np.asarray(square)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(height=SIDES, width=SIDES, size=st.sampled_from([1, 2, 7, 32, 224]), seed=st.integers(0, 9), hard=st.booleans())
 @pytest.mark.parametrize("framing", FRAMINGS)
 def test_reference_is_pillow_bit_for_bit(framing, height, width, size, seed, hard):
@@ -48,7 +48,7 @@ def test_reference_is_pillow_bit_for_bit(framing, height, width, size, seed, har
     np.testing.assert_array_equal(clip_resize(pictures, size, framing), reference.clip_resize(pictures, size, framing))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(height=SIDES, width=SIDES, size=st.sampled_from([1, 2, 5, 32]))
 @pytest.mark.parametrize("framing", FRAMINGS)
 def test_framing_is_as_documented_however_long_the_picture(framing, height, width, size):

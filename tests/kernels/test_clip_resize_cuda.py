@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bestshot_kernels.clip_resize import FRAMINGS, cuda, reference
@@ -45,7 +45,7 @@ def test_squares_are_the_references(squares_of, shape, framing, reverse):
     np.testing.assert_array_equal(found, reference.clip_resize(pictures, 32, framing))
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60)
 @given(
     shape=st.tuples(st.integers(1, 3), st.integers(1, 90), st.integers(1, 90)),
     size=st.sampled_from([1, 2, 7, 32]),

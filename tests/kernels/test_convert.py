@@ -120,7 +120,7 @@ def test_fast_path_is_within_one_code_of_reference(transfer, shape):
     assert_within_one_code(tone_map(pictures, transfer), reference.tone_map(pictures, transfer))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     seed=st.integers(0, 2**32 - 1),
     transfer=st.sampled_from(["pq", "hlg"]),

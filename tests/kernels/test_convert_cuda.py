@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bestshot_kernels.convert import cuda, curves, reference, ycbcr
@@ -107,7 +107,7 @@ def test_sdr_is_the_references(rgb_of, shape, rotation, reverse):
     np.testing.assert_array_equal(rgb_of(codes, rotation=rotation, reverse=reverse), expected)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40)
 @given(
     shape=st.tuples(st.integers(0, 3), st.integers(1, 70), st.integers(1, 70)),
     matrix=st.sampled_from(ycbcr.MATRICES),

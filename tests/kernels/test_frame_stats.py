@@ -40,7 +40,7 @@ def test_fast_path_equals_reference(shape):
     assert_same(frame_stats(pictures), reference.frame_stats(pictures))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     count=st.integers(0, 3),
     height=st.integers(1, 20),

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bestshot_kernels.frame_stats import cuda, frame_stats, reference
@@ -54,7 +54,7 @@ def test_sums_are_the_references(sums_of, shape, reverse):
     np.testing.assert_array_equal(sums_of(pictures, reverse=reverse), expected_sums(pictures))
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60)
 @given(
     shape=st.tuples(st.integers(1, 3), st.integers(1, 70), st.integers(1, 70)),
     wide=st.sampled_from([0, 0, 200, 256]),

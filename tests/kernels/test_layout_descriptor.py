@@ -45,7 +45,7 @@ def test_rows_have_length_one_and_follow_the_reference(shape):
     assert (1 - (fast * reference.layout_descriptor(pictures)).sum(axis=1)).max() < TAU / 8
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 2**32 - 1), height=st.integers(48, 200), width=st.integers(48, 200))
 def test_fast_path_follows_the_reference_on_any_view(seed, height, width):
     picture = scene(seed, height, width)[None]

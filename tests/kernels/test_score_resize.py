@@ -5,7 +5,7 @@ from __future__ import annotations
 import av
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bestshot_kernels.convert import ycbcr
@@ -145,7 +145,7 @@ def test_the_kernels_give_the_references_pictures(resized, sides, reverse):
     np.testing.assert_array_equal(resized(pictures, size, reverse=reverse), expected)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40)
 @given(
     shape=st.tuples(st.integers(1, 3), st.integers(1, 60), st.integers(1, 60)),
     size=st.tuples(st.integers(1, 50), st.integers(1, 50)),
