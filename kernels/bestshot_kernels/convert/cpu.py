@@ -1,7 +1,8 @@
 """Tone mapping through tables and OpenCV, in float32; within one code value of the reference.
 
 Light is relative to the source's peak. Encoding is a power, so the scaling by the tone curve can be applied
-after it: one table gives the encoded scale from the brightest channel.
+after it: one table encodes a channel, another gives the encoded scale from the brightest one. Both go by the square
+root of the light: fine steps where the eye is fine.
 """
 
 from __future__ import annotations
@@ -30,9 +31,15 @@ def _light_table(transfer: str, peak_nits: float) -> _Light:
     return light.astype(np.float32)
 
 
+@lru_cache(maxsize=1)
+def _encoded_table() -> _Light:
+    """The encoded signal of a channel, by the square root of its light."""
+    return curves.encode_display((np.arange(_STEPS + 1) / _STEPS) ** 2).astype(np.float32)
+
+
 @lru_cache(maxsize=8)
 def _scale_table(peak_nits: float) -> _Light:
-    """255 x encoded scale, by the square root of the brightest channel: fine steps where the eye is fine."""
+    """255 x encoded scale, by the square root of the brightest channel."""
     nits = peak_nits * (np.maximum(np.arange(_STEPS + 1), 1) / _STEPS) ** 2
     scale = peak_nits * curves.tone_curve(nits, peak_nits) / (nits * curves.WHITE_NITS)
     return (255 * curves.encode_display(scale)).astype(np.float32)
@@ -46,15 +53,18 @@ def _displayed_light(signal: npt.NDArray[np.uint16], transfer: str, peak_nits: f
         luminance = cv2.transform(light, curves.LUMINANCE_2020[None].astype(np.float32))
         ootf = cv2.pow(luminance.reshape(signal.shape[:2]), curves.hlg_gamma(peak_nits) - 1)
         planes = [plane * ootf for plane in planes]
-    return [np.clip(np.asarray(plane, np.float32), 0, 1) for plane in planes]
+    return [np.clip(plane, 0, 1, out=plane) for plane in np.asarray(planes, np.float32)]
+
+
+def _root_steps(light: _Light) -> npt.NDArray[np.uint16]:
+    return (np.asarray(cv2.sqrt(light), np.float32) * _STEPS + 0.5).astype(np.uint16)
 
 
 def _tone_map(signal: npt.NDArray[np.uint16], transfer: str, peak_nits: float) -> npt.NDArray[np.uint8]:
-    planes = _displayed_light(signal, transfer, peak_nits)
-    brightest = cv2.sqrt(cv2.max(cv2.max(planes[0], planes[1]), planes[2]))
-    steps = (brightest * _STEPS + 0.5).astype(np.uint16)
-    scale = np.take(_scale_table(peak_nits), steps, mode="clip")
-    encoded = [cv2.convertScaleAbs(cv2.pow(plane, 1 / 2.4) * scale) for plane in planes]
+    roots = [_root_steps(plane) for plane in _displayed_light(signal, transfer, peak_nits)]
+    brightest = np.maximum(np.maximum(roots[0], roots[1]), roots[2])
+    scale = np.take(_scale_table(peak_nits), brightest, mode="clip")
+    encoded = [cv2.convertScaleAbs(np.take(_encoded_table(), root, mode="clip") * scale) for root in roots]
     return np.asarray(cv2.merge(encoded), np.uint8)
 
 
