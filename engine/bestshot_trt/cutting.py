@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -18,7 +18,7 @@ from .moments import Moment, MomentsDocument, clip_name
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-    from .export import ClipResult
+    from .export import ClipResult, Watch
 
 CLIPS = "clips"
 REEL = "reel"
@@ -53,17 +53,19 @@ def cut_all(
     folder: Path,
     config: ExportConfig,
     progress: Callable[[float, float], None],
+    watches: Mapping[int, Watch],
 ) -> Cut:
     """Cut every moment's clip into ``folder`` and, where asked for, join them to the reel.
 
-    ``progress`` is told the seconds that are done and those to do.
+    ``progress`` is told the seconds that are done and those to do. ``watches``, by rank, see the frames of clips that
+    are encoded.
 
     Raises:
         DecodeError, ExportError: a clip cannot be cut or written; finished ones stay.
     """
     clips_s = sum(moment.end_s - moment.start_s for moment in document.moments)
     total = clips_s * (2 if config.reel else 1)
-    results = _clips(document, info, folder, config, lambda done: progress(done, total))
+    results = _clips(document, info, folder, config, lambda done: progress(done, total), watches)
     made = [result for _, result in results]
     reel = None
     if config.reel and document.moments:
@@ -115,7 +117,12 @@ def _jobs(info: VideoInfo, config: ExportConfig) -> int:
 
 
 def _clips(
-    document: MomentsDocument, info: VideoInfo, folder: Path, config: ExportConfig, progress: Callable[[float], None]
+    document: MomentsDocument,
+    info: VideoInfo,
+    folder: Path,
+    config: ExportConfig,
+    progress: Callable[[float], None],
+    watches: Mapping[int, Watch],
 ) -> list[tuple[Moment, ClipResult]]:
     """Every moment with its clip, in their order; ``progress`` is told the seconds of clips that are done."""
     from .export import copy_clip, write_clip
@@ -128,7 +135,7 @@ def _clips(
         start, end = Fraction(moment.start_s), Fraction(moment.end_s)
         if config.copy:
             return copy_clip(info, start, end, path, config)
-        return write_clip(info, start, end, path, config, stop)
+        return write_clip(info, start, end, path, config, stop, watches.get(moment.rank))
 
     progress(0.0)
     done = 0.0

@@ -288,11 +288,12 @@ def export_moments(
     """
     from .export import channels_of, write_contact_sheet, write_cut_lists
 
-    cut = cut_all(document, info, folder, config, lambda done, total: progress("export", done, total))
+    glimpses = {moment.rank: sheet.Glimpse(info, sheet.times_of(info, moment)) for moment in document.moments}
+    cut = cut_all(document, info, folder, config, lambda done, total: progress("export", done, total), glimpses)
     standing = _standing(document, track)
     alike = sheet.duplicates(info, document, progress)
     entries = [
-        sheet_entry(info, moment, standing.get(moment.rank, {}), alike.get(moment.rank, ()))
+        sheet_entry(moment, glimpses[moment.rank], standing.get(moment.rank, {}), alike.get(moment.rank, ()))
         for moment in document.moments
     ]
     write_contact_sheet(entries, folder / CONTACT_SHEET, info.path.name)

@@ -1,4 +1,4 @@
-"""What the contact sheet and the page show of a take: pictures, decoded anew, and measures."""
+"""What the contact sheet and the page show of a take: pictures, decoded for its clips or anew, and measures."""
 
 from __future__ import annotations
 
@@ -38,30 +38,67 @@ SPREAD_THUMBNAILS = 48
 REJECTED_THUMBNAILS = 32
 
 
+class Glimpse:
+    """The pictures on screen at some times of a take, caught from its frames while they are decoded for a clip."""
+
+    def __init__(self, info: VideoInfo, times: list[float]) -> None:
+        """``times`` are increasing seconds of media time."""
+        self.info, self.times = info, times
+        self._caught: list[npt.NDArray[np.uint8]] = []
+
+    def __call__(self, frames: Iterator[VideoFrame]) -> Iterator[VideoFrame]:
+        """``frames`` as they are, from the one at the first of the times on; what another pass caught is forgotten."""
+        self._caught = []
+        convert = ScorePicture(self.info, score_size(self.info.display_size, SHEET_HEIGHT)).convert
+        half = self.info.time_base / 2
+        pending = list(self.times)
+        held: VideoFrame | None = None
+        for frame in frames:
+            starts = self.info.media_time(frame.pts if frame.pts is not None else self.info.start_pts) - half
+            while held is not None and pending and starts > pending[0]:
+                pending.pop(0)
+                self._caught.append(convert(held))
+            held = frame
+            yield frame
+        if held is not None:
+            self._caught += [convert(held) for _ in pending]
+
+    def pictures(self) -> list[npt.NDArray[np.uint8]]:
+        """uint8 RGB (h, w, 3), one for each of the times; decoded in one go where no frames went by."""
+        if len(self._caught) < len(self.times):
+            for _ in self(frames_between(self.info, self.times[0], Fraction(self.times[-1]) + self.info.time_base)):
+                pass
+        return self._caught
+
+
+def times_of(info: VideoInfo, moment: Moment) -> list[float]:
+    """When the pictures of ``moment`` on the contact sheet are on screen: its peak and beside it, within its clip."""
+    tick = float(info.time_base)
+    beside = (moment.peak_s - NEIGHBOUR_S, moment.peak_s, moment.peak_s + NEIGHBOUR_S)
+    return sorted({max(min(time, moment.end_s - tick), moment.start_s) for time in beside})
+
+
 def sheet_entry(
-    info: VideoInfo, moment: Moment, standing: Mapping[str, float], alike: Sequence[Duplicate] = ()
+    moment: Moment, glimpse: Glimpse, standing: Mapping[str, float], alike: Sequence[Duplicate] = ()
 ) -> SheetEntry:
     """One entry of the contact sheet: the pictures of ``moment``, what was measured there, what it stands for.
 
     Args:
-        info: the take.
         moment: what is shown.
+        glimpse: its pictures at `times_of` it.
         standing: where a measure stands in its take, 0 to 1, by the names that the sheet has for them.
         alike: peaks that were left out because they look like it.
     """
     from .export.contact_sheet import SheetEntry
 
-    tick = float(info.time_base)
-    beside = (moment.peak_s - NEIGHBOUR_S, moment.peak_s, moment.peak_s + NEIGHBOUR_S)
-    times = sorted({max(min(time, moment.end_s - tick), moment.start_s) for time in beside})
     return SheetEntry(
         rank=moment.rank,
         peak_s=moment.peak_s,
         start_s=moment.start_s,
         end_s=moment.end_s,
         score=moment.score_smooth,
-        pictures=_pictures_at(info, times),
-        times=times,
+        pictures=glimpse.pictures(),
+        times=glimpse.times,
         measures=_told(moment.measures),
         standing=standing,
         duplicates=alike,
@@ -99,7 +136,7 @@ def duplicates(info: VideoInfo, document: MomentsDocument, progress: Progress) -
             with contextlib.suppress(DecodeError):
                 progress("pictures", MOST_DUPLICATES - room, MOST_DUPLICATES, "steps")
                 room -= 1
-                picture = _pictures_at(info, [rejection.peak_s])[0]
+                picture = Glimpse(info, [rejection.peak_s]).pictures()[0]
         beside.append(Duplicate(peak_s=rejection.peak_s, picture=picture))
     return found
 
@@ -142,23 +179,3 @@ def _told(measures: Measures) -> dict[str, float | None]:
     if measures.prompt_similarity is not None:
         told["prompt similarity"] = measures.prompt_similarity
     return told
-
-
-def _pictures_at(info: VideoInfo, times: list[float]) -> list[npt.NDArray[np.uint8]]:
-    """The pictures on screen at ``times`` (increasing seconds of media time), decoded in one go."""
-    convert = ScorePicture(info, score_size(info.display_size, SHEET_HEIGHT)).convert
-    return [convert(frame) for frame in _changes(info, times)]
-
-
-def _changes(info: VideoInfo, times: list[float]) -> Iterator[VideoFrame]:
-    half = info.time_base / 2
-    pending = list(times)
-    held: VideoFrame | None = None
-    for frame in frames_between(info, times[0], Fraction(times[-1]) + info.time_base):
-        starts = info.media_time(frame.pts if frame.pts is not None else info.start_pts) - half
-        while held is not None and pending and starts > pending[0]:
-            pending.pop(0)
-            yield held
-        held = frame
-    if held is not None:
-        yield from (held for _ in pending)

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from ._audio import channels_of
     from ._ffmpeg import prove_encoder
     from ._looks import check_look
+    from ._source import Watch
     from .clips import ClipResult, write_clip
     from .contact_sheet import SheetEntry, write_contact_sheet
     from .copying import copy_clip
@@ -23,6 +24,7 @@ __all__ = [
     "ClipResult",
     "SheetEntry",
     "Thumbnail",
+    "Watch",
     "channels_of",
     "check_look",
     "choose_encoder",
@@ -43,6 +45,7 @@ __getattr__ = _names_of(
         "_audio": ["channels_of"],
         "_ffmpeg": ["prove_encoder"],
         "_looks": ["check_look"],
+        "_source": ["Watch"],
         "clips": ["ClipResult", "write_clip"],
         "contact_sheet": ["SheetEntry", "write_contact_sheet"],
         "copying": ["copy_clip"],

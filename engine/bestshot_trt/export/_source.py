@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import itertools
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from ._ffmpeg import Child
 
 Timed = Iterator[tuple[int, "VideoFrame"]]
+Watch = Callable[[Iterator["VideoFrame"]], Iterator["VideoFrame"]]
+"""Gives the take's frames on as they come, and looks at them on the way."""
 
 _BOTTOM_FIRST = (3, 4)
 """libavcodec's AV_FIELD_BB and AV_FIELD_TB: the bottom field is displayed first."""
@@ -43,6 +45,9 @@ class SourcePictures:
     """Pictures per second to repeat or leave out pictures for; None keeps every picture at its own time."""
 
     stop: threading.Event | None = None
+    watch: Watch | None = None
+    """Through it go the frames that `feed` sends."""
+
     goes_on: bool = False
     """Keep the decoder that gave `first` open. It has decoded all since the keyframe, seconds of pictures perhaps."""
     _begun: list[Iterator[VideoFrame]] = field(default_factory=list, init=False, repr=False, compare=False)
@@ -101,10 +106,11 @@ class SourcePictures:
         inside = f"settb=1/{self.span.timescale},select=gte(pts\\,{self.lead})*lt(pts\\,{self.lead + self.span.ticks})"
         return f"{self.chain(look)},{inside},setpts=PTS-{self.lead}"
 
-    def timed(self) -> Timed:
+    def timed(self, watch: Watch | None = None) -> Timed:
         """(tick, picture) pairs from tick 0 on; the clip begins at tick `lead`, where a picture always is."""
         begin = self.span.start - self.lead
         frames = self._begun.pop() if self._begun else self._frames()
+        frames = watch(frames) if watch else frames
         pictures = _started(_increasing(frames, self.info, self.span, begin), self.lead)
         return at_rate(pictures, self.rate, self.span) if self.rate else pictures
 
@@ -117,7 +123,7 @@ class SourcePictures:
     def feed(self, child: Child) -> Fed:
         """Send the pictures to a running ffmpeg."""
         fed = Fed(first=self.lead, after=self.lead + self.span.ticks, stop=self.stop)
-        pictures = fed.counting(self.timed())
+        pictures = fed.counting(self.timed(self.watch))
         feed(child, pictures, fed, self.pix_fmt, self.span.timescale, self.rate or self.info.frame_rate)
         return fed
 

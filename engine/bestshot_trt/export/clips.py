@@ -20,7 +20,7 @@ from ._ffmpeg import PcmInput, clip_command, running
 from ._filters import TONE_TABLE, Target
 from ._hdr import mastering_of
 from ._looks import Look, look_of, margin_of, needs_progressive
-from ._source import Fed, SourcePictures
+from ._source import Fed, SourcePictures, Watch
 from ._span import Span, exact_rate
 from ._tone import write_cube
 from .encoders import Encoder, choose_encoder, software_instead
@@ -58,6 +58,7 @@ def write_clip(
     path: Path,
     config: ExportConfig,
     stop: threading.Event | None = None,
+    watch: Watch | None = None,
 ) -> ClipResult:
     """Write what is on screen during [start, end) seconds of media time to ``path``, encoded anew.
 
@@ -66,7 +67,8 @@ def write_clip(
     constant rate. Pixels are upright, 4:2:0 and limited range; HDR stays 10-bit HDR in HEVC and AV1, and is
     else tone-mapped to BT.709. Interlaced pictures stay interlaced where the encoder can and they are not
     turned. The suffix of ``path`` says the container. Damaged sound makes a note, never an error. ``stop``,
-    set from another thread, ends it; nothing is left then.
+    set from another thread, ends it; nothing is left then. The take's frames go through ``watch``, anew where an
+    encoder gave up.
 
     Raises:
         DecodeError: the pictures cannot be decoded.
@@ -79,12 +81,12 @@ def write_clip(
         )
     encoder = choose_encoder(config, hdr=info.color.is_hdr)
     try:
-        return _written(info, start, end, path, config, encoder, stop)
+        return _written(info, start, end, path, config, encoder, stop, watch)
     except ExportError as error:
         # What a few grey pictures proved may still fail: a size too small, no session left.
         if not encoder.is_nvenc or config.encoder == "nvenc":
             raise
-        return _written(info, start, end, path, config, software_instead(encoder, str(error)), stop)
+        return _written(info, start, end, path, config, software_instead(encoder, str(error)), stop, watch)
 
 
 def _written(
@@ -95,6 +97,7 @@ def _written(
     config: ExportConfig,
     encoder: Encoder,
     stop: threading.Event | None,
+    watch: Watch | None,
 ) -> ClipResult:
     rate = exact_rate(config.fps) if config.fps else None
     span = Span.of(info, start, end, rate)
@@ -105,6 +108,7 @@ def _written(
         margin=margin_of(config),
         rate=rate,
         stop=stop,
+        watch=watch,
         goes_on=True,
     )
     with whole_file(path) as temporary, ExitStack() as stack:
