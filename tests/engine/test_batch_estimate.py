@@ -222,7 +222,7 @@ def test_a_dry_run_counts_what_an_interrupted_batch_has_analysed(clip: Any, tmp_
 
 def bestshot(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "bestshot_trt", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
 
 
 def test_a_dry_run_tells_what_is_left_and_what_its_figures_go_by(clip: Any, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -23,9 +24,11 @@ def command(*arguments: str | Path) -> list[str]:
 
 def descendants(pid: int) -> list[int]:
     found = []
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        for child in map(int, (task / "children").read_text().split()):
-            found += [child, *descendants(child)]
+    # Processes and threads of Ray come and go while they are looked for.
+    with contextlib.suppress(OSError):
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            for child in map(int, (task / "children").read_text().split()):
+                found += [child, *descendants(child)]
     return found
 
 
@@ -54,7 +57,7 @@ def test_ray_gives_the_same_results_and_retries_a_worker_that_is_killed(clip: An
     for name, size in (("a.mp4", "96x64"), ("b.mp4", "64x96")):
         shutil.copy(clip("-c:v libx264 -preset ultrafast -g 25", size=size, seconds=30), footage / name)
     (footage / "bad.mp4").write_bytes(b"no video at all" * 100)
-    alone = subprocess.run(command(footage, "-o", out), capture_output=True, text=True, check=False, timeout=120)
+    alone = subprocess.run(command(footage, "-o", out), capture_output=True, text=True, check=False, timeout=300)
     expected = results(out)
     # Results name where they lie.
     shutil.rmtree(out)
@@ -97,12 +100,12 @@ def test_a_long_take_is_shared_by_tasks_of_ray_and_comes_out_as_in_one_pass(clip
     take, out = tmp_path / "long.mp4", tmp_path / "out"
     shutil.copy(clip("-c:v libx264 -preset ultrafast -g 25", size="96x64", rate="5", seconds=130), take)
     ask = command(take, "-o", out)
-    one = subprocess.run([*ask, "--workers", "1"], capture_output=True, text=True, check=False, timeout=120)
+    one = subprocess.run([*ask, "--workers", "1"], capture_output=True, text=True, check=False, timeout=300)
     expected = results(out)
     assert one.returncode == 0
     shutil.rmtree(out)
     on_ray = [*ask, "--ray", "local", "--ray-cpus", "0.5", "--workers", "2"]
-    two = subprocess.run(on_ray, capture_output=True, text=True, check=False, timeout=240)
+    two = subprocess.run(on_ray, capture_output=True, text=True, check=False, timeout=300)
     given = [json.loads(line)["stages"] for line in two.stderr.splitlines() if '"given"' in line]
     assert given == ["analyze a part", "analyze a part", "analyze, pick, export"]
     assert results(out) == expected
@@ -131,7 +134,7 @@ def test_without_ray_one_line_says_how_to_get_it(tmp_path: Path) -> None:
     (tmp_path / "hidden" / "ray" / "__init__.py").write_text("raise ModuleNotFoundError('ray')")
     path = os.pathsep.join([str(tmp_path / "hidden"), os.environ.get("PYTHONPATH", "")])
     without = subprocess.run(
-        ask, capture_output=True, text=True, check=False, timeout=60, env={**os.environ, "PYTHONPATH": path}
+        ask, capture_output=True, text=True, check=False, timeout=300, env={**os.environ, "PYTHONPATH": path}
     )
     assert without.returncode == 5
     assert without.stderr.splitlines() == [
@@ -143,7 +146,7 @@ def test_an_address_at_which_nothing_answers_is_one_line(tmp_path: Path) -> None
     pytest.importorskip("ray")
     (tmp_path / "a.mp4").touch()
     ask = command(tmp_path / "a.mp4", "-o", tmp_path / "out", "--ray", "127.0.0.1:9")
-    ran = subprocess.run(ask, capture_output=True, text=True, check=False, timeout=60)
+    ran = subprocess.run(ask, capture_output=True, text=True, check=False, timeout=300)
     assert ran.returncode == 5
     assert ran.stderr.startswith("error: --ray 127.0.0.1:9: nothing answers there")
     assert ran.stderr.count("\n") == 1

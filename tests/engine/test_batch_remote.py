@@ -28,7 +28,7 @@ from bestshot_trt.source import fingerprint
 def bestshot(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "bestshot_trt", *map(str, arguments)]
     return subprocess.run(
-        command, capture_output=True, text=True, check=False, timeout=120, env={**os.environ, **environment}
+        command, capture_output=True, text=True, check=False, timeout=300, env={**os.environ, **environment}
     )
 
 
@@ -44,6 +44,8 @@ class Web:
         self.asked: list[tuple[str, str, str | None]] = []
         self.faults: dict[str, list[str]] = {}
         self.ranges = True
+        self.is_read = threading.Event()
+        """Set when what comes of a "cut" has been read."""
         web = self
 
         class Handler(SimpleHTTPRequestHandler):
@@ -92,7 +94,7 @@ class Web:
                     if fault == "cut":
                         # A client that hears of the end with the bytes may throw both away.
                         self.wfile.flush()
-                        time.sleep(0.5)
+                        web.is_read.wait(300)
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
@@ -218,6 +220,13 @@ def test_a_broken_transfer_goes_on_where_it_broke(web: Web, tmp_path: Path, monk
     uri = f"{web.url}/a.mp4"
     look = remote.look_at(uri)
     web.faults["a.mp4"] = ["cut", "503"]
+    write = remote._Sink.write
+
+    def written(sink: Any, piece: bytes) -> None:
+        write(sink, piece)
+        web.is_read.set()
+
+    monkeypatch.setattr(remote._Sink, "write", written)
     remote.fetch(uri, look, tmp_path / "got.mp4")
     assert (tmp_path / "got.mp4").read_bytes() == content
     assert web.gets("a.mp4")[0] is None
@@ -273,7 +282,7 @@ def _killed_amid_a_fetch(web: Web, blocks: int, ask: tuple[Any, ...], out: Path)
     """The bytes that had come by then; ``blocks`` are asked for to know the file."""
     web.faults["a.avi"] = [*[""] * blocks, *["hang"] * 20]
     batch = popen(*ask)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while time.monotonic() < deadline:
         begun = [part for part in (out / ".bestshot" / "work").rglob(".*.part") if part.stat().st_size >= 150_000]
         if begun:
@@ -331,7 +340,7 @@ def test_a_full_disk_holds_fetching_up_until_there_is_room(web: Web, clip: Any, 
             events.append(json.loads(line)["event"])
             if events[-1] == "paused":
                 ballast.unlink()
-        assert batch.wait(120) == 0
+        assert batch.wait(300) == 0
     assert [event for event in events if event != "started"] == ["paused", "resumed", "fetching", "given", "done"]
 
 
@@ -354,7 +363,7 @@ def test_a_disk_that_fills_up_amid_a_fetch_is_waited_for(
         # Another program takes the room between the look at it and the fetch.
         monkeypatch.setattr(staging.shutil, "disk_usage", lambda path: room("/"))
         came: list[str | None] = []
-        end = time.monotonic() + 120
+        end = time.monotonic() + 300
         while not came and time.monotonic() < end:
             for item, content, _ in stage.identified():
                 stage.fetch(plan.Job(item, content, "a", Keys("", "", ""), None, "analyze, pick, export"))

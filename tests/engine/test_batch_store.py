@@ -38,7 +38,7 @@ def command(footage: Path | str, output: Path | str, *options: str | Path) -> li
 
 def run(arguments: list[str], **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        arguments, capture_output=True, text=True, check=False, timeout=120, env={**os.environ, **environment}
+        arguments, capture_output=True, text=True, check=False, timeout=300, env={**os.environ, **environment}
     )
 
 
@@ -176,14 +176,16 @@ def test_a_machine_that_knows_nothing_goes_on_from_what_is_in_the_bucket(
 def test_killed_while_it_sends_and_run_again_it_ends_as_if_nothing_had_been(
     footage: Path, bucket: Bucket, way: Way, whole: dict[str, bytes], tmp_path: Path, at: int
 ) -> None:
-    reached, sent = threading.Event(), []
+    reached, killed, sent = threading.Event(), threading.Event(), []
 
-    def stop(method: str, path: str) -> None:
+    def stop(method: str, path: str) -> int | None:
         if method == "PUT" and "/takes/" in path:
             sent.append(path)
             if len(sent) >= at:
                 reached.set()
-                threading.Event().wait(5)
+                killed.wait(300)
+                return 503
+        return None
 
     way.fault = stop
     below, work = f"killed{at}", tmp_path / "work"
@@ -192,17 +194,22 @@ def test_killed_while_it_sends_and_run_again_it_ends_as_if_nothing_had_been(
     batch = subprocess.Popen(
         ask, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={**environment, "AWS_ENDPOINT_URL": way.url}
     )
-    assert reached.wait(60)
+    assert reached.wait(300)
     os.kill(batch.pid, signal.SIGKILL)
     batch.wait()
-    way.fault = lambda method, path: None
+    killed.set()
     # What is in place before it is run again is whole.
     there = bucket.takes(below)
     for receipt in (name for name in there if name.endswith("/batch.json")):
         take = receipt.removesuffix("batch.json")
         assert {n for n in there if n.startswith(take)} == {n for n in whole if n.startswith(take)}
+    # As many takes may be at work as there are workers; those that were finished here or there are not begun again.
+    finished = {Path(name).parent.name for name in there if name.endswith("/batch.json")}
+    finished |= {folder.name for folder in (work / "takes").iterdir()}
     again = run([*ask, "--log-json"], **bucket.environment)
     assert again.returncode == 0, again.stderr
+    begun_again = {Path(event["path"]).stem for event in told(again, "given")}
+    assert begun_again.isdisjoint(name.rpartition("-")[0] for name in finished)
     assert bucket.takes(below) == takes_of(whole)
     assert bucket.contents(below).keys() == whole.keys()
     events = Journal(Layout(work).journal).history()
@@ -211,7 +218,6 @@ def test_killed_while_it_sends_and_run_again_it_ends_as_if_nothing_had_been(
         assert begun[-1] == "done"
         assert begun.count("done") == 1
     assert not list((work / "takes").iterdir())
-    assert sum(event == "started" for _, event, _ in events) <= len(list(footage.iterdir())) + 1
 
 
 def test_a_store_that_takes_nothing_is_told_of_before_any_work(
@@ -317,7 +323,7 @@ def test_two_batches_on_one_uri_leave_each_others_takes_alone(
         if key.startswith(f"takes/{name}/"):
             bucket.client.put_object(Bucket="bucket", Key=f"shared/{key}", Body=content)
     other.let_go([name])
-    output, _ = batch.communicate(timeout=60)
+    output, _ = batch.communicate(timeout=300)
     assert output.splitlines()[-1] == "3 files: 2 done, 1 done before"
     assert bucket.takes("shared") == takes_of(whole)
 
@@ -355,7 +361,7 @@ def test_the_summary_is_there_while_the_batch_goes_on(
     place = place_of("s3://bucket/going", tmp_path)
     digest = Digest(place, Tally(5, failures=[("x.mp4", "no such file")]), every_s=0)
     digest.turn()
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while "index.html" not in bucket.contents("going") and time.monotonic() < deadline:
         time.sleep(0.1)
     summary = json.loads(bucket.contents("going")["summary.json"])

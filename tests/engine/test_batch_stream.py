@@ -49,7 +49,7 @@ def way(bucket: tuple[Any, dict[str, str]], monkeypatch: pytest.MonkeyPatch) -> 
 
 def batch(footage: str, out: Path, *options: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "bestshot_trt", "batch", footage, "-o", str(out), "--model", "none", "--log-json"]
-    return subprocess.run([*command, *options], capture_output=True, text=True, check=False, timeout=120)
+    return subprocess.run([*command, *options], capture_output=True, text=True, check=False, timeout=300)
 
 
 def told(ran: subprocess.CompletedProcess[str], event: str) -> list[dict[str, Any]]:

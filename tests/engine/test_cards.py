@@ -129,9 +129,9 @@ def test_a_card_that_no_table_knows_is_not_guessed_at():
 
 def sampled(loads):
     end = time.monotonic() + 300
-    while not loads.latest and time.monotonic() < end:
+    while not (found := loads.latest) and time.monotonic() < end:
         time.sleep(0.02)
-    return loads.latest
+    return found
 
 
 def test_the_load_of_cards_is_sampled_while_work_goes_on(machine, nvml):

@@ -252,7 +252,7 @@ class Hanging:
         self._over = over
 
     def outputs(self, stream):
-        self._over.wait(30)
+        self._over.wait(300)
 
 
 def test_pictures_that_are_not_libavcodecs_are_not_used(decoder, clip, monkeypatch):

@@ -32,7 +32,7 @@ def folder(clip, tmp_path_factory):
 def shown(*arguments, **environment):
     names = {"COLUMNS": "61", "PYTHONIOENCODING": "utf-8", **environment}
     done = subprocess.run(
-        [*SHOW, *map(str, arguments)], capture_output=True, check=False, env={**os.environ, **names}, timeout=60
+        [*SHOW, *map(str, arguments)], capture_output=True, check=False, env={**os.environ, **names}, timeout=300
     )
     assert done.returncode == 0, done.stderr
     return done.stdout.decode(names["PYTHONIOENCODING"])
@@ -85,7 +85,7 @@ def test_a_pipe_gets_no_colour(folder):
 def test_a_terminal_gets_colour_unless_it_asks_not_to(folder, environment, coloured):
     master, slave = pty.openpty()
     names = {**os.environ, "COLUMNS": "61", "TERM": "xterm", **environment}
-    subprocess.run([*SHOW, str(folder)], stdout=slave, stderr=subprocess.DEVNULL, env=names, check=True, timeout=60)
+    subprocess.run([*SHOW, str(folder)], stdout=slave, stderr=subprocess.DEVNULL, env=names, check=True, timeout=300)
     os.close(slave)
     text = b""
     with os.fdopen(master, "rb", buffering=0) as terminal:

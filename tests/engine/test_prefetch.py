@@ -67,7 +67,7 @@ def test_it_works_before_it_is_asked_and_closing_it_unasked_stops_it():
             closed.set()
 
     stream = prefetch(items(), 2)
-    assert begun.wait(10)
+    assert begun.wait(300)
     stream.close()
     assert closed.is_set()
     assert workers() == []

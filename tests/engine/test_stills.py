@@ -39,7 +39,7 @@ def with_form(form, quality=95):
 
 
 def frames(*arguments):
-    return subprocess.run([*FRAMES, *map(str, arguments)], capture_output=True, text=True, check=False, timeout=120)
+    return subprocess.run([*FRAMES, *map(str, arguments)], capture_output=True, text=True, check=False, timeout=300)
 
 
 def test_a_still_is_the_sharpest_frame_near_its_peak(results, tmp_path):

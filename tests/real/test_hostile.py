@@ -14,7 +14,7 @@ from bestshot_trt.moments import read_json
 
 pytestmark = pytest.mark.real
 
-TIME_LIMIT_S = 60
+TIME_LIMIT_S = 300
 BRIEF = ["-k", "2", "--pre", "0.5", "--post", "0.5", "--effort", "fastest"]
 DOCUMENTED = {0, 3, 4}
 """Done, no video that can be read, no picture that can be decoded."""

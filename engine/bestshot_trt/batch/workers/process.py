@@ -19,7 +19,7 @@ from .messages import Answer, Moved
 
 COMMAND = (sys.executable, "-m", "bestshot_trt.batch.workers.worker")
 _LOG_BYTES = 1 << 20
-_LAST_MOMENT_S = 0.3
+_LAST_MOMENT_S = 10.0
 
 
 class Line(ABC):
@@ -36,6 +36,8 @@ class Line(ABC):
         self.doing: Any = None
         self.moved: Moved | None = None
         self.since = self.started = time.monotonic()
+        self.closed = False
+        """Whether it has closed the line, as it does when it ends."""
 
     @property
     def idle(self) -> bool:
@@ -63,7 +65,8 @@ class Line(ABC):
         """
         try:
             answer: Answer = self.connection.recv()
-        except OSError as error:
+        except (EOFError, OSError) as error:
+            self.closed = True
             raise EOFError from error
         if not isinstance(answer, Moved) or answer != self.moved:
             self.since = time.monotonic()
@@ -140,10 +143,10 @@ class Worker(Line):
         if self.connection.closed:
             return ""
         code = self._process.poll()
-        if code is None:
-            # The pipe may have closed a moment before the process is gone.
+        if code is None and self.closed:
+            # The pipe closes a moment before the process is gone; a long one where the machine is busy.
             with contextlib.suppress(subprocess.TimeoutExpired):
-                code = self._process.wait(_LAST_MOMENT_S if self.doing is not None else 0)
+                code = self._process.wait(_LAST_MOMENT_S)
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
