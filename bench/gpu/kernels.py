@@ -110,9 +110,12 @@ def _prove_stats(cupy: Any, random: Any) -> None:
     from bestshot_kernels.frame_stats import cuda, reference
 
     pixels = random.integers(0, 256, (3, 361, 643, 3), np.uint8)
-    found, wanted = cuda.frame_stats(cupy.asarray(pixels)), reference.frame_stats(pixels)
-    same(found.histogram, wanted.histogram, "histogram")
-    for name in ("laplacian_variance", "colourfulness"):
+    sums, wanted = cupy.asnumpy(cuda.frame_sums(cupy.asarray(pixels))), reference.frame_stats(pixels)
+    counts = [np.bincount(luma.ravel(), minlength=256) for luma in reference.luma(pixels)]
+    same(sums[:, cuda.SUMS :], np.array(counts), "histogram")
+    found = cuda.measures(sums)
+    same(found.exposure_penalty, wanted.exposure_penalty, "exposure_penalty")
+    for name in ("laplacian_variance", "contrast", "colourfulness"):
         same(getattr(found, name) / getattr(wanted, name), np.ones(3), name, within=2e-7)
 
 

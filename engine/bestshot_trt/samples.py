@@ -143,16 +143,9 @@ class _Queued:
     prepared: Any
 
     def measured(self) -> Measured:
-        from bestshot_kernels.frame_stats import contrast, exposure_penalty
-
         stats = self.stats()
-        columns = (
-            stats.laplacian_variance,
-            exposure_penalty(stats.histogram),
-            contrast(stats.histogram),
-            stats.colourfulness,
-        )
-        measures = np.stack(columns, axis=1).astype(np.float32, copy=False)
+        columns = (stats.laplacian_variance, stats.exposure_penalty, stats.contrast, stats.colourfulness)
+        measures = np.stack(columns, axis=1)
         return Measured(self.times, self.pts, measures, self.prepared)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from bestshot_kernels.frame_stats import exposure_penalty, frame_stats
+from bestshot_kernels.frame_stats import frame_stats
 from bestshot_kernels.frame_stats import reference as stats_reference
 from bestshot_kernels.layout_descriptor import layout_descriptor
 from bestshot_kernels.layout_descriptor import reference as layout_reference
@@ -32,7 +32,7 @@ def photographs(folder: Path, pattern: str) -> list[np.ndarray]:
 
 
 def penalties(pictures: list[np.ndarray]) -> np.ndarray:
-    return np.concatenate([exposure_penalty(frame_stats(picture).histogram) for picture in pictures])
+    return np.concatenate([frame_stats(picture).exposure_penalty for picture in pictures])
 
 
 def test_sharp_photographs_mostly_outrank_blurred_ones(media):
@@ -65,16 +65,6 @@ def test_over_exposed_photographs_are_penalised_for_white(media):
     assert over.mean() > 3 * under.mean()
 
 
-def test_under_exposure_darkens_and_over_exposure_brightens(media):
-    folder = media / "images" / "expo_shift"
-    levels = np.arange(256)
-    means = [
-        [(frame_stats(picture).histogram[0] @ levels) / picture[0, ..., 0].size for picture in pictures]
-        for pictures in (photographs(folder, "*_N1.5*"), photographs(folder, "*_P1*"))
-    ]
-    assert max(means[0]) < min(means[1])
-
-
 def test_sharpness_is_opencvs_number_on_photographs(media):
     for picture in photographs(media / "images" / "blur_indyka", "*_1*"):
         grey = cv2.cvtColor(picture[0], cv2.COLOR_RGB2GRAY)
@@ -85,8 +75,9 @@ def test_sharpness_is_opencvs_number_on_photographs(media):
 def test_fast_paths_equal_references_on_photographs(media):
     for picture in photographs(media / "images" / "expo_shift", "*_P1*"):
         one, other = frame_stats(picture), stats_reference.frame_stats(picture)
-        np.testing.assert_array_equal(one.histogram, other.histogram)
-        np.testing.assert_allclose(one.colourfulness, other.colourfulness, rtol=1e-6)
+        np.testing.assert_array_equal(one.exposure_penalty, other.exposure_penalty)
+        for measure in ("laplacian_variance", "contrast", "colourfulness"):
+            np.testing.assert_allclose(getattr(one, measure), getattr(other, measure), rtol=1e-6)
         # A thousandth of tau, as the fast path's module states.
         assert 1 - (layout_descriptor(picture) @ layout_reference.layout_descriptor(picture).T).item() < 1.2e-4
 

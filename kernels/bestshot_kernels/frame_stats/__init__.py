@@ -1,4 +1,4 @@
-"""Sharpness, luma histogram and colourfulness of pictures in one pass."""
+"""Sharpness, exposure, contrast and colourfulness of pictures in one pass."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import numpy as np
 import numpy.typing as npt
 
 from .._checks import check_pictures
-from .stats import FrameStats, contrast, exposure_penalty
+from .stats import FrameStats
 
-__all__ = ["FrameStats", "contrast", "exposure_penalty", "frame_stats"]
+__all__ = ["FrameStats", "frame_stats"]
 
 
 def frame_stats(rgb: npt.NDArray[np.uint8]) -> FrameStats:

@@ -1,8 +1,8 @@
 """The measures on the GPU: exact integer sums in one pass, the few numbers that follow from them on the host.
 
 Sums are of integers in 64 bits, so they do not depend on grid or order. Numbers follow from them in the CPU path's
-arithmetic: histograms are those of every other path, the rest equals the CPU path's bit for bit, and differs from
-the reference's by float64 rounding only, at most one unit in the last place after rounding to float32.
+arithmetic: they equal the CPU path's bit for bit, and differ from the reference's by float64 rounding only, at most
+one unit in the last place after rounding to float32.
 
 Every pixel is read once, but for the halo of tiles of 30 x 256 pixels: (32 * 258) / (30 * 256) = 1.075 reads per pixel,
 and the second reads mostly hit the cache. Rows that do not begin at multiples of 4 bytes are read byte by byte.
@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .._compile import CupyRunner, Runner, device_pictures
-from .stats import FrameStats, colourfulness, laplacian_variance
+from .stats import BLACK_LUMA, WHITE_LUMA, FrameStats, colourfulness, contrast, laplacian_variance
 
 SUMS = 6
 COLUMNS = SUMS + 256
@@ -28,6 +28,8 @@ COLUMNS = SUMS + 256
 With rg = R - G and q = R + G - 2B, twice the yb of the documentation.
 """
 
+_LEVELS = np.arange(256)
+_CLIPPED = (_LEVELS >= WHITE_LUMA) | (_LEVELS <= BLACK_LUMA)
 _THREADS = 512
 _TILE = (30, 256)
 _BLOCKS_PER_MULTIPROCESSOR = 4
@@ -81,12 +83,14 @@ def measures(sums: npt.NDArray[np.int64]) -> FrameStats:
     """
     if sums.ndim != 2 or sums.shape[1] != COLUMNS:
         raise ValueError(f"sums has shape {sums.shape}; need (n, {COLUMNS}), as frame_sums returns")
-    histogram = np.ascontiguousarray(sums[:, SUMS:])
-    rows = list(zip(sums[:, :SUMS].tolist(), histogram.sum(axis=1).tolist(), strict=True))
+    histogram = sums[:, SUMS:]
+    pixels, luma, luma_squares = ((histogram @ _LEVELS**power).tolist() for power in range(3))
+    rows = list(zip(pixels, sums[:, :SUMS].tolist(), strict=True))
     return FrameStats(
-        laplacian_variance=np.array([laplacian_variance(pixels, *row[:2]) for row, pixels in rows], np.float32),
-        histogram=histogram,
-        colourfulness=np.array([colourfulness(pixels, *row[2:SUMS]) for row, pixels in rows], np.float32),
+        laplacian_variance=np.array([laplacian_variance(count, *row[:2]) for count, row in rows], np.float32),
+        exposure_penalty=(histogram[:, _CLIPPED].sum(axis=1) / pixels).astype(np.float32),
+        contrast=np.array([*map(contrast, pixels, luma, luma_squares)], np.float32),
+        colourfulness=np.array([colourfulness(count, *row[2:]) for count, row in rows], np.float32),
     )
 
 

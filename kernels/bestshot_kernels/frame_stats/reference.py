@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from .stats import FrameStats
+from .stats import BLACK_LUMA, WHITE_LUMA, FrameStats
 
 
 def luma(rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
@@ -31,9 +31,10 @@ def _colourfulness(rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
 def frame_stats(rgb: npt.NDArray[np.uint8]) -> FrameStats:
     """Measure uint8 RGB of shape (n, h, w, 3), as the wrapper of the same name documents."""
     grey = luma(rgb)
-    counts = [np.bincount(picture.ravel(), minlength=256) for picture in grey]
+    clipped = (grey >= WHITE_LUMA) | (grey <= BLACK_LUMA)
     return FrameStats(
         laplacian_variance=_laplacian(grey).var(axis=(1, 2)).astype(np.float32),
-        histogram=np.array(counts, dtype=np.int64).reshape(-1, 256),
+        exposure_penalty=clipped.mean(axis=(1, 2)).astype(np.float32),
+        contrast=grey.std(axis=(1, 2), dtype=np.float64).astype(np.float32),
         colourfulness=_colourfulness(rgb).astype(np.float32),
     )

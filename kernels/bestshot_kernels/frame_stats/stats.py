@@ -1,4 +1,4 @@
-"""What is measured on a picture, and the numbers that follow from its luma histogram."""
+"""What is measured on a picture, and the numbers that follow from sums over its pixels."""
 
 from __future__ import annotations
 
@@ -17,14 +17,16 @@ BLACK_LUMA = 2
 
 @dataclass(frozen=True, kw_only=True)
 class FrameStats:
-    """Measures of ``n`` pictures, one row each.
+    """Measures of ``n`` pictures, float32 (n,) each.
 
-    ``laplacian_variance`` float32 (n,) is in squared 8-bit code values, ``histogram`` int64 (n, 256)
-    counts pixels by luma, ``colourfulness`` float32 (n,) is in 8-bit code values (0 grey, above 80 vivid).
+    ``laplacian_variance`` is in squared 8-bit code values. ``exposure_penalty`` is the share of pixels with luma of
+    253 and more plus the share with 2 and less: 0 is perfect, 1 a black or white picture. ``contrast``, the standard
+    deviation of luma, 0 to 127.5, and ``colourfulness``, 0 grey and above 80 vivid, are in 8-bit code values.
     """
 
     laplacian_variance: npt.NDArray[np.float32]
-    histogram: npt.NDArray[np.int64]
+    exposure_penalty: npt.NDArray[np.float32]
+    contrast: npt.NDArray[np.float32]
     colourfulness: npt.NDArray[np.float32]
 
     def __len__(self) -> int:
@@ -36,53 +38,12 @@ def laplacian_variance(pixels: int, total: int, squares: int) -> float:
     return (pixels * squares - total**2) / pixels**2
 
 
+def contrast(pixels: int, total: int, squares: int) -> float:
+    """Standard deviation of the luma of one picture from its sum and its sum of squares, exact integers."""
+    return math.sqrt(pixels * squares - total**2) / pixels
+
+
 def colourfulness(pixels: int, rg: int, rg_squares: int, q: int, q_squares: int) -> float:
     """Colourfulness of one picture from sums of rg = R - G and q = R + G - 2B (2 yb) and of their squares."""
     rg_spread, q_spread = pixels * rg_squares - rg**2, pixels * q_squares - q**2
     return (math.sqrt(4 * rg_spread + q_spread) + 0.3 * math.sqrt(4 * rg**2 + q**2)) / (2 * pixels)
-
-
-def _checked_totals(histogram: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    arrived = f"histogram is {histogram.dtype} of shape {histogram.shape}"
-    if histogram.ndim != 2 or histogram.shape[1] != 256 or histogram.dtype.kind not in "iu":
-        raise ValueError(f"{arrived}; need integer counts of shape (n, 256): pass FrameStats.histogram")
-    totals: npt.NDArray[np.int64] = histogram.sum(axis=1, dtype=np.int64)
-    if np.any(totals <= 0):
-        raise ValueError(f"{arrived} with an empty row; every row must count at least one pixel")
-    return totals
-
-
-def exposure_penalty(histogram: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
-    """Share of pixels with luma >= 253 plus the share with luma <= 2.
-
-    Args:
-        histogram: integer counts of shape (n, 256), as in `FrameStats`.
-
-    Returns:
-        float32 (n,) in [0, 1]; 0 is perfect, 1 a black or white picture.
-
-    Raises:
-        ValueError: the histogram has another shape or type, or an empty row.
-    """
-    totals = _checked_totals(histogram)
-    clipped = histogram[:, WHITE_LUMA:].sum(axis=1) + histogram[:, : BLACK_LUMA + 1].sum(axis=1)
-    return np.asarray(clipped / totals, np.float32)
-
-
-def contrast(histogram: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
-    """Standard deviation of luma, in 8-bit code values.
-
-    Args:
-        histogram: integer counts of shape (n, 256), as in `FrameStats`.
-
-    Returns:
-        float32 (n,) in [0, 127.5].
-
-    Raises:
-        ValueError: the histogram has another shape or type, or an empty row.
-    """
-    totals = _checked_totals(histogram)
-    levels = np.arange(256)
-    means = histogram @ levels / totals
-    squares = (levels - means[:, None]) ** 2
-    return np.asarray(np.sqrt((histogram * squares).sum(axis=1) / totals), np.float32)

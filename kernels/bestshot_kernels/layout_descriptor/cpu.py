@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from .._scratch import scratch
 from . import reference
 
 # A finer grid, averaged in float, keeps that rounding out of dark flat pictures.
@@ -22,7 +23,9 @@ def _halved(picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     height, width = picture.shape[:2]
     while height % 2 == width % 2 == 0 and min(height, width) >= 2 * _FINE_GRID:
         height, width = height // 2, width // 2
-        picture = np.asarray(cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+        half = scratch(f"half of {height}", (height, width, 3))
+        cv2.resize(picture, (width, height), dst=half, interpolation=cv2.INTER_AREA)
+        picture = half
     return picture
 
 
