@@ -5,18 +5,16 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import imageio_ffmpeg
-import numpy as np
 
 from bestshot_trt.decode import PyAVDecoder, probe
 from bestshot_trt.decode._pyav import sampled_frames
-from bestshot_trt.embed import Embedder
 from bestshot_trt.frames import DecodeReport
 from bestshot_trt.plan import SampleGrid
+from bestshot_trt.speed.quick import embed_all
 from bestshot_trt.speed.timing import Seconds, paired, process, summarise, wall_of
 
 from .. import gates
@@ -92,9 +90,8 @@ def outside(request: Request, path: Path) -> Iterator[Row]:
 
     def parts() -> float:
         started = time.process_time()
-        embedder = open_backend(settings).embedder
-        batches = PyAVDecoder().batches(info, settings, DecodeReport(), embedder.view)
-        embed_all(embedder, map(embedder.prepare, batches))
+        backend = open_backend(settings)
+        embed_all(backend, PyAVDecoder().batches(info, settings, DecodeReport(), backend.embedder.view))
         return time.process_time() - started
 
     def whole() -> float:
@@ -113,15 +110,3 @@ def outside(request: Request, path: Path) -> Iterator[Row]:
         **compared(pairs),
         "outside_share": round(1 - pairs.speedup.median, 3),
     }
-
-
-def embed_all(embedder: Embedder, prepared: Iterable[Any]) -> None:
-    """Embed arrays (n, ...) as many pictures at a time as the embedder likes, as an analysis does."""
-    waiting: list[Any] = []
-    for array in prepared:
-        waiting.append(array)
-        if sum(map(len, waiting)) >= embedder.batch_size:
-            embedder.embed(np.concatenate(waiting))()
-            waiting = []
-    if waiting:
-        embedder.embed(np.concatenate(waiting))()

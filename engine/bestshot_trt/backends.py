@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 GPU_AHEAD = 2
 """Results on their way on a GPU: one is computed while another is copied and a third is queued."""
+CPU_AHEAD = 2
+"""As many as CLIP computes side by side on a CPU, so that none of them waits while the next batch is put together."""
 _M_MMAP_THRESHOLD = -3
 _MMAP_THRESHOLD = 128 << 10
 
@@ -45,7 +47,9 @@ class Backend:
     model_note: str | None
     """Why there is no CLIP model though one was welcome; every output carries it."""
     ahead: int = 0
-    """How many results of `measure`, and of `embed`, may be on their way before the oldest is waited for."""
+    """How many results of `measure` may be on their way before the oldest is waited for."""
+    embeds_ahead: int = 0
+    """How many results of `embed` may be on their way before the oldest is waited for."""
     working: Callable[[], contextlib.AbstractContextManager[None]] = contextlib.nullcontext
     """`measure` and the embedder run within it: on a GPU it makes the card and the stream current on this thread."""
     load: Callable[[], None] = lambda: None
@@ -105,6 +109,7 @@ def _cpu_backend(config: AnalyzeConfig, progress: Progress, fallback_reason: str
         measure=lambda pixels: finished(_opencv_stats()(pixels)),
         embedder=resolved.embedder,
         model_note=resolved.note,
+        embeds_ahead=CPU_AHEAD,
         load=lambda: _load(resolved),
     )
 
@@ -148,6 +153,7 @@ def _gpu_backend(config: AnalyzeConfig, progress: Progress, frames: Frames | Non
         embedder=resolved.embedder,
         model_note=resolved.note,
         ahead=GPU_AHEAD,
+        embeds_ahead=GPU_AHEAD,
         working=gpu.working,
         relieve=gpu.relieve,
         notes=(note,) if note else (),

@@ -249,7 +249,7 @@ class Samples:
             self._waiting.append(prepared[:room])
             if len(prepared) >= room:
                 self._embed_waiting()
-                self._collect(self._backend.ahead)
+                self._collect(self._backend.embeds_ahead)
             prepared = prepared[room:]
 
     def _embed_waiting(self) -> None:
@@ -281,10 +281,14 @@ class Samples:
             if embedded.aesthetic is not None:
                 self._aesthetic.extend(embedded.aesthetic)
 
-    def track(self, meta: TrackMeta) -> Track:
-        """The track of all samples, not yet scored; nothing may be added after."""
+    def settle(self) -> None:
+        """Embed what still waits, and wait for all results."""
         self._embed_waiting()
         self._collect(0)
+
+    def track(self, meta: TrackMeta) -> Track:
+        """The track of all samples, not yet scored; nothing may be added after."""
+        self.settle()
         sharpness, exposure, contrasts, colours = np.ascontiguousarray(self._measures.finish().T)
         count = len(sharpness)
         if len(self._aesthetic):

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,6 @@ sys.path.insert(0, str(REPOSITORY))
 from bench import gates  # noqa: E402
 from bench.cases import CASES, _on_gpu  # noqa: E402
 from bench.cases import batch as batch_case  # noqa: E402
-from bench.cases import decode as decode_case  # noqa: E402
 from bench.cases import embed as embed_case  # noqa: E402
 from bench.cases import kernels as kernel_case  # noqa: E402
 from bench.cases import memory as memory_case  # noqa: E402
@@ -28,8 +28,12 @@ from bench.gpu import rows as gpu_rows  # noqa: E402
 from bench.gpu import sampler  # noqa: E402
 from bench.registry import Red, Request  # noqa: E402
 
+from bestshot_trt.backends import Backend  # noqa: E402
 from bestshot_trt.cards.load import Load  # noqa: E402
+from bestshot_trt.embed import Embedded  # noqa: E402
 from bestshot_trt.errors import BestshotError  # noqa: E402
+from bestshot_trt.frames import FrameBatch  # noqa: E402
+from bestshot_trt.speed.quick import embed_all  # noqa: E402
 
 H264 = "-c:v libx264 -preset veryfast -bf 2 -g 25 -pix_fmt yuv420p"
 
@@ -245,16 +249,20 @@ def test_what_is_outside_is_the_share_that_decoding_and_embedding_leave(
 
 def test_embedding_alone_has_the_batches_that_an_analysis_has() -> None:
     sizes: list[int] = []
+    waiting: list[int] = []
 
-    class Counting:
-        batch_size = 4
+    def embed(prepared: Any) -> Any:
+        sizes.append(len(prepared))
+        waiting.append(sizes[-1])
+        assert len(waiting) <= 3
+        return lambda: Embedded(np.zeros((waiting.pop(0), 2), np.float32), None)
 
-        def embed(self, prepared: Any) -> Any:
-            sizes.append(len(prepared))
-            return lambda: None
-
-    decode_case.embed_all(Counting(), [np.zeros((2, 3))] * 5)
-    assert sizes == [4, 4, 2]
+    embedder: Any = SimpleNamespace(batch_size=4, prepare=lambda batch: batch.pixels, embed=embed)
+    parts: Any = dict.fromkeys(("fallback_reason", "decoder", "measure", "model_note"))
+    backend = Backend(name="counting", embedder=embedder, embeds_ahead=2, **parts)
+    batches = [FrameBatch(np.zeros((2, 1, 1, 3), np.uint8), np.zeros(2), np.zeros(2, np.int64)) for _ in range(9)]
+    embed_all(backend, batches)
+    assert (sizes, waiting) == ([4, 4, 4, 4, 2], [])
 
 
 def test_a_precision_whose_embeddings_are_wrong_is_red_and_the_others_are_timed() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import subprocess
+import threading
 
 import imageio_ffmpeg
 import numpy as np
@@ -210,6 +211,28 @@ def test_an_embedder_says_when_it_gets_no_views(tiny_model):
     batch = FrameBatch(np.zeros((1, 2, 2, 3), np.uint8), np.zeros(1), np.zeros(1, np.int64))
     with pytest.raises(ValueError, match="no views"):
         _onnx.OnnxEmbedder(tiny_model).prepare(batch)
+
+
+def test_two_batches_are_embedded_side_by_side_and_come_out_in_order(take, tiny_model, monkeypatch):
+    monkeypatch.setattr(_onnx, "usable_cores", lambda: 2)
+    views = views_of(take, ModelView(size=tiny_model.card.size, framing="crop"))
+    expected = _onnx.open_session(tiny_model.graph("visual")).run(None, {"frames": views})[0]
+    both, run = threading.Barrier(2, timeout=60), _onnx.run_session
+
+    def together(*arguments):
+        both.wait()
+        return run(*arguments)
+
+    monkeypatch.setattr(_onnx, "run_session", together)
+    embedder = _onnx.OnnxEmbedder(tiny_model, device="cpu")
+    results = [embedder.embed(views[first : first + 3]) for first in range(0, 12, 3)]
+    np.testing.assert_allclose(np.concatenate([result().embedding for result in results]), expected[:12], atol=1e-6)
+
+
+def test_an_error_while_embedding_is_raised_where_the_result_is_read(tiny_model):
+    later = _onnx.OnnxEmbedder(tiny_model, device="cpu").embed(np.zeros((1, 2, 2, 3), np.uint8))
+    with pytest.raises(Exception, match="dimension"):
+        later()
 
 
 def test_a_graph_that_is_no_graph_is_one_line(zoo, tmp_path):

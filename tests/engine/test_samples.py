@@ -67,6 +67,7 @@ def slow_backend(ahead, batch_size):
         embedder=embedder,
         model_note=None,
         ahead=ahead,
+        embeds_ahead=ahead,
         working=working,
     )
     return backend, measures, embeddings

@@ -47,8 +47,8 @@ class Embedder(Protocol):
     def embed(self, prepared: Any) -> Later[Embedded]:
         """Embed what `prepare` gave, of one batch or several joined.
 
-        On a GPU this queues the work on the current stream, and several results may be on their way at once; they are
-        waited for in order. On the CPU the work is done when this returns.
+        On a GPU this queues the work on the current stream, on a CPU it may be done on threads of the embedder's own.
+        So several results may be on their way at once; they are waited for in order.
 
         Raises:
             MemoryError: not enough memory for so many pictures; nothing is queued, and fewer may do.

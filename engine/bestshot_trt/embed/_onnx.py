@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,9 @@ from .text import Tokenizer
 
 CPU_BATCH = 8
 GPU_BATCH = 64
+AT_ONCE = 2
+"""Batches that a CPU computes side by side: threads of one batch wait for each other after every product, and keep
+waiting where other work takes a core."""
 _CUDA = "CUDAExecutionProvider"
 _CPU = "CPUExecutionProvider"
 
@@ -32,10 +36,13 @@ def has_cuda() -> bool:
     return _CUDA in ort.get_available_providers()
 
 
-def open_session(graph: Path, precision: str = "fp32", *, cuda: bool = True, once: bool = False) -> Any:
+def open_session(
+    graph: Path, precision: str = "fp32", *, cuda: bool = True, once: bool = False, callers: int = 1
+) -> Any:
     """An ONNX Runtime session of ``graph``, with every option that bears on results or speed set here.
 
     ``once`` is for sessions that run a time or two: weights are used as they lie in the file, not rearranged first.
+    ``callers`` threads are to run it at the same time; with its own threads they are as many as there are cores.
 
     Raises:
         ModelUnavailable: ONNX Runtime cannot load the graph.
@@ -43,7 +50,8 @@ def open_session(graph: Path, precision: str = "fp32", *, cuda: bool = True, onc
     import onnxruntime as ort
 
     options = ort.SessionOptions()
-    options.intra_op_num_threads = usable_cores() or 1
+    # One of them is the caller's.
+    options.intra_op_num_threads = max(1, (usable_cores() or 1) - callers + 1)
     options.inter_op_num_threads = 1
     options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
     # ONNX Runtime 1.32 crashes on fp16 graphs when it may fuse all it knows.
@@ -104,14 +112,14 @@ class OnnxEmbedder:
         self.clip_model: ClipModel | None = clip_model(folder, precision, framing)
         self._graph, self._precision = folder.graph("visual", precision), precision
         self._cuda = device != "cpu" and has_cuda()
-        on_gpu = self._cuda and _CUDA in self._session.get_providers()
-        if device == "cuda" and not on_gpu:
+        self._on_gpu = self._cuda and _CUDA in self._session.get_providers()
+        if device == "cuda" and not self._on_gpu:
             # Its libraries are loaded only now, and what is missing of them it tells nobody.
             raise BackendUnavailable(
                 "ONNX Runtime's CUDA provider does not start: it wants onnxruntime-gpu[cuda,cudnn], in the build that "
                 "bestshot-trt doctor names, and a driver that nvidia-smi likes; or use --backend cpu"
             )
-        self.batch_size = GPU_BATCH if on_gpu else CPU_BATCH
+        self.batch_size = GPU_BATCH if self._on_gpu else CPU_BATCH
 
     def load(self) -> None:
         """Load the graph now, if it is not yet.
@@ -123,7 +131,11 @@ class OnnxEmbedder:
 
     @functools.cached_property
     def _session(self) -> Any:
-        return open_session(self._graph, self._precision, cuda=self._cuda)
+        return open_session(self._graph, self._precision, cuda=self._cuda, callers=AT_ONCE)
+
+    @functools.cached_property
+    def _callers(self) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(min(AT_ONCE, usable_cores() or 1), "embed")
 
     def prepare(self, batch: FrameBatch) -> npt.NDArray[np.uint8]:
         """The model's own pictures, uint8 RGB (n, size, size, 3).
@@ -137,11 +149,17 @@ class OnnxEmbedder:
 
     def embed(self, prepared: npt.NDArray[np.uint8]) -> Later[Embedded]:
         """uint8 RGB (n, size, size, 3), n at least 1, to unit embeddings (n, d) and aesthetic (n,)."""
+        session = self._session
+        if not self._on_gpu:
+            return self._callers.submit(_embedded, session, prepared).result
         if hasattr(prepared, "__cuda_array_interface__"):
             _wait_for_stream()
-        embedding, aesthetic = run_session(self._session, "frames", prepared)
-        found = (embedding.astype(np.float32, copy=False), aesthetic.astype(np.float32, copy=False).reshape(-1))
-        return finished(Embedded(*found))
+        return finished(_embedded(session, prepared))
+
+
+def _embedded(session: Any, prepared: Any) -> Embedded:
+    embedding, aesthetic = run_session(session, "frames", prepared)
+    return Embedded(embedding.astype(np.float32, copy=False), aesthetic.astype(np.float32, copy=False).reshape(-1))
 
 
 def _wait_for_stream() -> None:

@@ -7,10 +7,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
 
 from ..backends import Backend
 from ..config import AnalyzeConfig
@@ -21,7 +23,7 @@ from ..export._ffmpeg import find_ffmpeg
 from ..frames import DecodeReport, FrameBatch, VideoInfo
 from ..pipeline import backend_for, measurements, meta_of, no_pictures
 from ..progress import Progress, silent
-from ..samples import Samples
+from ..samples import Measured, Samples
 from .timing import Summary, paired, summarise, wall_of
 
 FOOTAGE_S = 30.0
@@ -177,11 +179,11 @@ def _in_turn(
 
         return run
 
-    runs = {
+    runs: dict[str, Callable[[], None]] = {
         "whole": whole,
         "decode": decoded(lambda batch: None),
         "measure": decoded(lambda batch: backend.measure(batch.pixels)()),
-        "embed": decoded(lambda batch: embedder.embed(embedder.prepare(batch))()),
+        "embed": lambda: embed_all(backend, backend.decoder.batches(info, config, DecodeReport(), embedder.view)),
     }
     seconds: dict[str, list[float]] = {name: [] for name in runs}
     for _ in _rounds():
@@ -197,6 +199,17 @@ def _in_turn(
         Stage("embed", max(0.0, took["embed"] - took["decode"])),
     )
     return took["whole"], footage, stages
+
+
+def embed_all(backend: Backend, batches: Iterable[FrameBatch]) -> None:
+    """Embed ``batches`` as an analysis does, so many pictures at a time and as many on their way; measure nothing."""
+    samples = Samples(backend)
+    for batch in batches:
+        nothing = np.zeros((len(batch), 4), np.float32)
+        with backend.working():
+            prepared = backend.embedder.prepare(batch)
+        samples.add(Measured(batch.times, batch.pts, nothing, prepared))
+    samples.settle()
 
 
 def _rounds() -> Iterator[int]:
