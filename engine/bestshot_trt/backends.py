@@ -27,6 +27,8 @@ GPU_AHEAD = 2
 """Results on their way on a GPU: one is computed while another is copied and a third is queued."""
 CPU_AHEAD = 2
 """As many as CLIP computes side by side on a CPU, so that none of them waits while the next batch is put together."""
+CPU_MEASURED_AHEAD = 16
+"""Batches of four pictures, for CLIP small ones: 10 MB, and what a CPU decodes while it loads a model."""
 _M_MMAP_THRESHOLD = -3
 _MMAP_THRESHOLD = 128 << 10
 
@@ -50,6 +52,8 @@ class Backend:
     """How many results of `measure` may be on their way before the oldest is waited for."""
     embeds_ahead: int = 0
     """How many results of `embed` may be on their way before the oldest is waited for."""
+    measured_ahead: int = 4
+    """How many batches may be measured before the embedder takes the first of them."""
     working: Callable[[], contextlib.AbstractContextManager[None]] = contextlib.nullcontext
     """`measure` and the embedder run within it: on a GPU it makes the card and the stream current on this thread."""
     load: Callable[[], None] = lambda: None
@@ -110,6 +114,7 @@ def _cpu_backend(config: AnalyzeConfig, progress: Progress, fallback_reason: str
         embedder=resolved.embedder,
         model_note=resolved.note,
         embeds_ahead=CPU_AHEAD,
+        measured_ahead=CPU_MEASURED_AHEAD,
         load=lambda: _load(resolved),
     )
 

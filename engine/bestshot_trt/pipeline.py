@@ -30,9 +30,6 @@ from .track import Track, TrackMeta, load_arrow, open_track, scores, write_track
 if TYPE_CHECKING:
     from .embed.prove import Footage
 
-BATCHES_AHEAD = 4
-"""Batches measured ahead of the embedder: numbers, and for CLIP four small pictures each, 0.6 MB."""
-
 
 def analyze(path: str | Path, config: Config | None = None, progress: Progress = silent) -> Track:
     """Sample a take and measure every sample: the expensive half. Only ``config.analyze`` matters to it.
@@ -84,7 +81,7 @@ def measurements(info: VideoInfo, config: AnalyzeConfig, backend: Backend, repor
     The decoder is at work when this returns: libraries loaded after that cost little time of their own.
     """
     pictures = backend.decoder.batches(info, config, report, backend.embedder.view)
-    return prefetch(measured(backend, pictures), BATCHES_AHEAD)
+    return prefetch(measured(backend, pictures), backend.measured_ahead)
 
 
 def no_pictures(info: VideoInfo) -> DecodeError:

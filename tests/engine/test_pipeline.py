@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import threading
 
 import av
 import numpy as np
@@ -43,6 +44,27 @@ def test_the_three_steps_make_what_run_makes(take, track, tmp_path):
     assert names(tmp_path / "steps") == [
         name for name in RESULTS if name not in (results.REPORT, results.TIMELINE, results.TRACK)
     ]
+
+
+def test_a_take_is_decoded_far_ahead_while_a_model_is_loaded(clip, monkeypatch):
+    take = clip("-c:v libx264 -preset ultrafast -g 10", size="96x64", rate="10", seconds=30)
+    opened, decoded = pipeline.backend_for, threading.Semaphore(0)
+
+    def slow_to_load(*arguments):
+        backend = opened(*arguments)
+
+        def measure(pixels):
+            decoded.release()
+            return backend.measure(pixels)
+
+        def load():
+            # Of 23 batches in all.
+            assert all(decoded.acquire(timeout=60) for _ in range(16))
+
+        return dataclasses.replace(backend, measure=measure, load=load)
+
+    monkeypatch.setattr(pipeline, "backend_for", slow_to_load)
+    assert len(bt.analyze(take, FAST)) == 90
 
 
 def test_what_run_returns_is_what_is_on_disk(take, tmp_path):

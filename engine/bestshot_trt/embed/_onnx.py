@@ -16,7 +16,7 @@ from ..cores import usable_cores
 from ..errors import BackendUnavailable, ModelUnavailable, shown
 from ..frames import FrameBatch, Later, ModelView, finished
 from ..provenance import ClipModel
-from ._base import Embedded, clip_model
+from ._base import Embedded, clip_model, joined
 from .model_folder import ModelFolder
 from .text import Tokenizer
 
@@ -151,10 +151,18 @@ class OnnxEmbedder:
         """uint8 RGB (n, size, size, 3), n at least 1, to unit embeddings (n, d) and aesthetic (n,)."""
         session = self._session
         if not self._on_gpu:
-            return self._callers.submit(_embedded, session, prepared).result
+            parts = [self._callers.submit(_embedded, session, part) for part in _shares(prepared)]
+            return lambda: joined([part.result() for part in parts])
         if hasattr(prepared, "__cuda_array_interface__"):
             _wait_for_stream()
         return finished(_embedded(session, prepared))
+
+
+def _shares(prepared: npt.NDArray[np.uint8]) -> list[npt.NDArray[np.uint8]]:
+    """A batch that is not full is a take's last, and shared out, since no other keeps the cores busy beside it."""
+    if len(prepared) >= CPU_BATCH:
+        return [prepared]
+    return [part for part in np.array_split(prepared, AT_ONCE) if len(part)]
 
 
 def _embedded(session: Any, prepared: Any) -> Embedded:
