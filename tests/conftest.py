@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import math
 import os
 import shutil
 import subprocess
@@ -90,10 +91,14 @@ class Ended(NamedTuple):
 
 @pytest.fixture
 def cli(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Callable[..., Ended]:
-    """Runs ``bestshot-trt`` in this process, as ``cli("run", take)``; gives the exit code, stdout and stderr."""
-    from bestshot_trt.cli import exits
+    """Runs ``bestshot-trt`` in this process, as ``cli("run", take)``; gives the exit code, stdout and stderr.
+
+    Stderr has no lines of progress, however slow this machine is.
+    """
+    from bestshot_trt.cli import exits, progress
 
     monkeypatch.setattr(exits, "_on_stop", lambda handler: None)
+    monkeypatch.setattr(progress, "SILENT_S", math.inf)
 
     def call(*arguments: Any) -> Ended:
         monkeypatch.setattr(sys, "argv", ["bestshot-trt", *map(str, arguments)])
