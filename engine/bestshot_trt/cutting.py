@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from .config import ExportConfig
 from .cores import usable_cores
+from .errors import ExportError
 from .frames import VideoInfo
 from .moments import Moment, MomentsDocument, clip_name
 
@@ -35,16 +37,36 @@ class Cut:
     notes: list[str]
 
 
+@contextlib.contextmanager
+def proving(config: ExportConfig) -> Iterator[None]:
+    """Prove the encoder of most takes while the block runs; `check_encoder` tells of it, and proves those of others."""
+    thread = threading.Thread(target=_prove, args=(config,), name="proof")
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join()
+
+
+def _prove(config: ExportConfig) -> None:
+    with contextlib.suppress(ExportError):
+        _check_encoder(config, hdr=False)
+
+
 def check_encoder(info: VideoInfo, config: ExportConfig) -> None:
     """Prove, before any long work, that the encoder asked for works here.
 
     Raises:
         ExportError: it does not.
     """
+    _check_encoder(config, hdr=info.color.is_hdr)
+
+
+def _check_encoder(config: ExportConfig, *, hdr: bool) -> None:
     from .export import choose_encoder
 
     if config.reel or not config.copy:
-        choose_encoder(config, hdr=info.color.is_hdr)
+        choose_encoder(config, hdr=hdr)
 
 
 def cut_all(

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from . import moments, prompts, provenance, results, streams, timeline
 from .backends import Backend, open_backend
 from .config import AnalyzeConfig, Config, PickConfig
-from .cutting import check_encoder
+from .cutting import check_encoder, proving
 from .decode import probe
 from .errors import BestshotError, DecodeError, InputError, shown
 from .files import check_regular
@@ -273,7 +273,8 @@ def run(
     config, path = config or Config(), Path(path)
     target = Path(folder or results.default_folder(path))
     results.check_look(config.export)
-    info = probe(path)
+    with proving(config.export):
+        info = probe(path)
     check_encoder(info, config.export)
     with results.opened(target, *results.run_names(target, path), source=path, overwrite=overwrite):
         track = _analyze(info, config, progress)

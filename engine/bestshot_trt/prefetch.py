@@ -19,6 +19,8 @@ class _End:
 def prefetch(items: Iterable[Item], depth: int) -> Generator[Item]:
     """Yield ``items``, computed up to ``depth`` items ahead on another thread, which is at work when this returns.
 
+    ``depth`` 0 is no bound.
+
     An error raised there is raised here. Closing this generator stops the thread.
     """
     ahead = _ahead(items, depth)

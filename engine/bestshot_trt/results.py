@@ -22,6 +22,7 @@ from .export.cutlists import CUT_LISTS
 from .files import check_folder, check_regular, claimed
 from .frames import VideoInfo
 from .moments import MomentsDocument
+from .prefetch import prefetch
 from .progress import Progress
 from .sheet import sheet_entry
 from .source import fingerprint
@@ -288,12 +289,16 @@ def export_moments(
     """
     from .export import channels_of, write_contact_sheet, write_cut_lists
 
+    beside = sheet.Beside(info, document)
     glimpses = {moment.rank: sheet.Glimpse(info, sheet.times_of(info, moment)) for moment in document.moments}
-    cut = cut_all(document, info, folder, config, lambda done, total: progress("export", done, total), glimpses)
+    # Encoders and decoders leave cores idle now and then, which is enough for these.
+    with contextlib.closing(prefetch(_meanwhile(beside, config), depth=0)) as steps:
+        cut = cut_all(document, info, folder, config, lambda done, total: progress("export", done, total), glimpses)
+        for _ in steps:
+            progress("pictures", beside.done, beside.total, "steps")
     standing = _standing(document, track)
-    alike = sheet.duplicates(info, document, progress)
     entries = [
-        sheet_entry(moment, glimpses[moment.rank], standing.get(moment.rank, {}), alike.get(moment.rank, ()))
+        sheet_entry(moment, glimpses[moment.rank], standing.get(moment.rank, {}), beside.alike.get(moment.rank, ()))
         for moment in document.moments
     ]
     write_contact_sheet(entries, folder / CONTACT_SHEET, info.path.name)
@@ -313,7 +318,16 @@ def export_moments(
         settings=dataclasses.replace(document.settings, export=provenance.plain(config)),
         decode=with_notes(document.decode, "clips", cut.notes),
     )
-    return exported, sheet.thumbnails(info, document, entries, progress)
+    return exported, sheet.thumbnails(entries, beside)
+
+
+def _meanwhile(beside: sheet.Beside, config: ExportConfig) -> Iterator[None]:
+    """What needs no clips, done while they are cut."""
+    from .export import load_writers
+
+    yield from beside.made()
+    if config.cut_lists:
+        load_writers()
 
 
 def _standing(document: MomentsDocument, track: Track | None) -> dict[int, dict[str, float]]:

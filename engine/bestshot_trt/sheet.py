@@ -17,7 +17,6 @@ from .decode import ScorePicture, frames_between, keyframes_near
 from .errors import DecodeError
 from .frames import VideoInfo, score_size
 from .moments import Measures, Moment, MomentsDocument
-from .progress import Progress
 from .track import Track
 
 if TYPE_CHECKING:
@@ -63,10 +62,14 @@ class Glimpse:
         if held is not None:
             self._caught += [convert(held) for _ in pending]
 
+    def decoding(self) -> Iterator[VideoFrame]:
+        """The frames from the first to the last of the times, decoded for nothing else."""
+        return self(frames_between(self.info, self.times[0], Fraction(self.times[-1]) + self.info.time_base))
+
     def pictures(self) -> list[npt.NDArray[np.uint8]]:
         """uint8 RGB (h, w, 3), one for each of the times; decoded in one go where no frames went by."""
         if len(self._caught) < len(self.times):
-            for _ in self(frames_between(self.info, self.times[0], Fraction(self.times[-1]) + self.info.time_base)):
+            for _ in self.decoding():
                 pass
         return self._caught
 
@@ -118,44 +121,59 @@ def standings(track: Track, times: Sequence[float]) -> list[dict[str, float]]:
     return [{name: float(values[place]) for name, values in terms.items()} for place in places]
 
 
-def duplicates(info: VideoInfo, document: MomentsDocument, progress: Progress) -> dict[int, list[Duplicate]]:
-    """The near duplicates of each pick by its rank, best first, as far as the sheet shows them.
+class Beside:
+    """What the sheet and the page show of a take besides the pictures of its picks."""
 
-    One that cannot be decoded any more is shown without its picture.
-    """
-    from .export.contact_sheet import Duplicate
+    def __init__(self, info: VideoInfo, document: MomentsDocument) -> None:
+        """Nothing of it is made yet."""
+        self._info, self._document = info, document
+        self.alike: dict[int, list[Duplicate]] = {}
+        """The near duplicates of each pick by its rank, best first, as far as the sheet shows them; one that cannot be
+        decoded any more without its picture."""
+        self.keyframes: list[Thumbnail] = []
+        """All over the take, and near the best of the rejected peaks."""
+        self.done, self.total = 0, MOST_DUPLICATES + SPREAD_THUMBNAILS + REJECTED_THUMBNAILS
+        """Steps of `made`."""
 
-    found: dict[int, list[Duplicate]] = {}
-    room = MOST_DUPLICATES
-    for rejection in document.rejected:
-        if rejection.duplicate_of is None:
-            continue
-        beside = found.setdefault(rejection.duplicate_of, [])
-        picture = None
-        if room and len(beside) < MOST_BESIDE:
-            with contextlib.suppress(DecodeError):
-                progress("pictures", MOST_DUPLICATES - room, MOST_DUPLICATES, "steps")
-                room -= 1
-                picture = Glimpse(info, [rejection.peak_s]).pictures()[0]
-        beside.append(Duplicate(peak_s=rejection.peak_s, picture=picture))
-    return found
+    def made(self) -> Iterator[None]:
+        """Make all of it. It yields at every frame that is decoded: there it can be stopped."""
+        yield from self._make_duplicates()
+        yield from self._make_keyframes()
+
+    def _make_duplicates(self) -> Iterator[None]:
+        from .export.contact_sheet import Duplicate
+
+        for rejection in self._document.rejected:
+            if rejection.duplicate_of is None:
+                continue
+            beside = self.alike.setdefault(rejection.duplicate_of, [])
+            picture = None
+            if self.done < MOST_DUPLICATES and len(beside) < MOST_BESIDE:
+                self.done += 1
+                glimpse = Glimpse(self._info, [rejection.peak_s])
+                with contextlib.suppress(DecodeError):
+                    yield from (None for _ in glimpse.decoding())
+                    picture = glimpse.pictures()[0]
+            beside.append(Duplicate(peak_s=rejection.peak_s, picture=picture))
+
+    def _make_keyframes(self) -> Iterator[None]:
+        info, document = self._info, self._document
+        convert = ScorePicture(info, score_size(info.display_size, THUMBNAIL_SIDE)).convert
+        spread = (np.arange(SPREAD_THUMBNAILS) * document.source.duration_s / SPREAD_THUMBNAILS).tolist()
+        rejected = [rejection.peak_s for rejection in document.rejected[:REJECTED_THUMBNAILS]]
+        times = sorted([*spread, *rejected])
+        for time, frame in keyframes_near(info, times):
+            self.done = self.total - len(times) + bisect.bisect(times, time)
+            self.keyframes.append(_thumbnail(convert(frame), time))
+            yield
 
 
-def thumbnails(
-    info: VideoInfo, document: MomentsDocument, entries: Sequence[SheetEntry], progress: Progress
-) -> list[Thumbnail]:
+def thumbnails(entries: Sequence[SheetEntry], beside: Beside) -> list[Thumbnail]:
     """Small pictures of the take for its page: of its picks and near duplicates, and keyframes all over it."""
     made = [_thumbnail(entry.pictures[entry.main], entry.times[entry.main]) for entry in entries]
     shown = (alike for entry in entries for alike in entry.duplicates)
     made += [_thumbnail(alike.picture, alike.peak_s) for alike in shown if alike.picture is not None]
-    convert = ScorePicture(info, score_size(info.display_size, THUMBNAIL_SIDE)).convert
-    spread = (np.arange(SPREAD_THUMBNAILS) * document.source.duration_s / SPREAD_THUMBNAILS).tolist()
-    rejected = [rejection.peak_s for rejection in document.rejected[:REJECTED_THUMBNAILS]]
-    times = sorted([*spread, *rejected])
-    for time, frame in keyframes_near(info, times):
-        progress("pictures", bisect.bisect(times, time), len(times), "steps")
-        made.append(_thumbnail(convert(frame), time))
-    return made
+    return made + beside.keyframes
 
 
 def _thumbnail(picture: npt.NDArray[np.uint8], time: float) -> Thumbnail:

@@ -88,3 +88,21 @@ def test_an_encoder_that_does_not_work_is_told_before_the_analysis(
     with pytest.raises(ExportError, match="h264_nvenc does not work here: no such device"):
         pipeline.run(done / "take.mp4", exporting(encoder="nvenc"), tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_an_encoder_is_proven_once_in_a_run(done: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from bestshot_trt.export import encoders
+
+    proven = []
+
+    def prove(name: str, pix_fmt: str) -> str | None:
+        proven.append(name)
+        return real(name, pix_fmt)
+
+    real = encoders.prove_encoder
+    monkeypatch.setattr(encoders, "prove_encoder", prove)
+    encoders._proof.cache_clear()
+    pipeline.run(done / "take.mp4", exporting(encoder="software"), tmp_path / "out")
+    assert proven == ["libx264"]
+    with pytest.raises(bt.InputError, match="no such file"):
+        pipeline.run(tmp_path / "gone.mp4", exporting(codec="av1", encoder="software"), tmp_path / "out")

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
+import threading
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -76,3 +79,30 @@ def test_an_encoder_that_gives_up_half_way_leaves_the_sheet_as_it_is(
     assert document.encoder is not None
     assert document.encoder.startswith("libx264")
     assert (tmp_path / "out" / CONTACT_SHEET).read_bytes() == (copied / CONTACT_SHEET).read_bytes()
+
+
+def test_a_clip_that_fails_ends_what_is_made_beside_the_clips(
+    copied: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, ended = threading.Event(), threading.Event()
+
+    def endless(*_: object) -> Iterator[tuple[float, object]]:
+        try:
+            while True:
+                begun.set()
+                yield 0.0, None
+        finally:
+            ended.set()
+
+    def failing(*_: object) -> None:
+        assert begun.wait(60)
+        raise bt.ExportError("no space left on the disk")
+
+    monkeypatch.setattr(sheet, "keyframes_near", endless)
+    monkeypatch.setattr(sheet, "_thumbnail", lambda *_: None)
+    monkeypatch.setattr(sheet.ScorePicture, "convert", lambda *_: None)
+    monkeypatch.setattr(importlib.import_module("bestshot_trt.export"), "write_clip", failing)
+    with pytest.raises(bt.ExportError, match="no space left"):
+        pipeline.export(copied / "moments.json", tmp_path / "out", exporting())
+    assert ended.is_set()
+    assert not (tmp_path / "out").exists()

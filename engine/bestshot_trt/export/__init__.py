@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from .clips import ClipResult, write_clip
     from .contact_sheet import SheetEntry, write_contact_sheet
     from .copying import copy_clip
-    from .cutlists import CUT_LISTS, write_cut_lists
+    from .cutlists import CUT_LISTS, load_writers, write_cut_lists
     from .encoders import NVENC_SESSIONS, choose_encoder
     from .reel import write_reel
     from .report import Thumbnail, write_report
@@ -29,6 +29,7 @@ __all__ = [
     "check_look",
     "choose_encoder",
     "copy_clip",
+    "load_writers",
     "prove_encoder",
     "write_clip",
     "write_contact_sheet",
@@ -49,7 +50,7 @@ __getattr__ = _names_of(
         "clips": ["ClipResult", "write_clip"],
         "contact_sheet": ["SheetEntry", "write_contact_sheet"],
         "copying": ["copy_clip"],
-        "cutlists": ["CUT_LISTS", "write_cut_lists"],
+        "cutlists": ["CUT_LISTS", "load_writers", "write_cut_lists"],
         "encoders": ["NVENC_SESSIONS", "choose_encoder"],
         "reel": ["write_reel"],
         "report": ["Thumbnail", "write_report"],

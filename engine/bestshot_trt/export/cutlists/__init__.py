@@ -16,10 +16,17 @@ from ...moments import MomentsDocument
 if TYPE_CHECKING:
     from ._cuts import Cuts
 
-__all__ = ["CUT_LISTS", "write_cut_lists"]
+__all__ = ["CUT_LISTS", "load_writers", "write_cut_lists"]
 
 CUT_LISTS = ("moments.otio", "moments.fcpxml", "moments_fcp7.xml", "moments.edl", "chapters.ffmeta")
 """The names of all files that `write_cut_lists` writes."""
+
+
+def load_writers() -> None:
+    """Load what `write_cut_lists` needs, which else happens the first time."""
+    import opentimelineio  # noqa: F401
+
+    _writers()
 
 
 def _writers() -> dict[str, Callable[[Cuts, Path], None]]:
