@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,6 +83,8 @@ def export_openclip(
         visual = compose.visual_graph(
             model.visual(), mean=spec.mean, std=spec.std, head=aesthetic, size=spec.size, width=spec.width
         )
+        # Of the whole graph, however it is written, so that weights exported before have the same.
+        digest = hashlib.sha256(visual.SerializeToString()).hexdigest()
         _write(visual, made, "visual", precisions)
         del visual
         steps("export text tower")
@@ -89,7 +92,7 @@ def export_openclip(
         steps("write tokeniser and card")
         write_tokenizer(model.merges, made / TOKENIZER)
         heads.save_head(aesthetic, made / HEAD)
-        write_card(made, _card(spec, tag, head, made, model.versions))
+        write_card(made, _card(spec, tag, head, made, model.versions, digest))
     return open_folder(folder)
 
 
@@ -201,7 +204,9 @@ def build_engines(
     return [(one, cache.ensure_engine(one, force=force, progress=progress)) for one in wanted]
 
 
-def _card(spec: ModelSpec, tag: str | None, head: Path, folder: Path, versions: dict[str, str]) -> ModelCard:
+def _card(
+    spec: ModelSpec, tag: str | None, head: Path, folder: Path, versions: dict[str, str], digest: str
+) -> ModelCard:
     source = {"open_clip": versions["open_clip"], "architecture": spec.architecture, "pretrained": tag or RANDOM}
     head_hash = file_card(head).sha256
     is_registered = head_hash == spec.head.download.sha256
@@ -219,7 +224,7 @@ def _card(spec: ModelSpec, tag: str | None, head: Path, folder: Path, versions: 
             licence=spec.head.licence if is_registered else "unknown",
         ),
         licence=spec.licence,
-        digest=file_card(folder / graph_name("visual", "fp32")).sha256,
+        digest=digest,
         made_from=source if tag else {**source, "seed": 0},
         made_with=versions,
         created_by=PROGRAM,
