@@ -211,6 +211,11 @@ def test_a_small_model_gives_what_torch_gives(open_clip: Any, tiny: ModelSpec, e
     agree(exported, reference, "fp16")
 
 
+def test_a_graph_tells_nothing_of_the_machine_that_exported_it(exported: ModelFolder) -> None:
+    for tower in ("visual", "text"):
+        assert b".py" not in exported.graph(tower).read_bytes()
+
+
 def test_exporting_says_nothing_but_its_stages(
     tiny: ModelSpec, head: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -339,6 +344,7 @@ def test_a_checkpoint_file_will_do(
     same = [open_session(f.graph("visual")).run(None, {"frames": frames})[0] for f in (folder, exported)]
     np.testing.assert_allclose(same[0], same[1], atol=1e-6)
     assert folder.card.pretrained == str(tmp_path / "weights.pt")
+    assert folder.card.digest == exported.card.digest
 
 
 @pytest.mark.parametrize("missing", ["torch", "open_clip", "onnxscript"])

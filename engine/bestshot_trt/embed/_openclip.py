@@ -88,7 +88,19 @@ class OpenClip:
                 dynamic_shapes=({0: torch.export.Dim("batch")},),
                 verbose=False,
             )
-        return program.model_proto
+        return _without_origins(program.model_proto)
+
+
+def _without_origins(model: Any) -> Any:
+    """``model`` without the lines of code that each of its parts came from.
+
+    They name files of the machine that exported it, and would give the same weights another digest on each.
+    """
+    graph = model.graph
+    parts = (graph, *graph.node, *graph.initializer, *graph.value_info, *graph.input, *graph.output)
+    for part in parts:
+        del part.metadata_props[:]
+    return model
 
 
 def _imported(name: str) -> Any:
