@@ -149,6 +149,16 @@ def clip(clips: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 
 @pytest.fixture(scope="session")
+def footage(clip: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of three short takes, ``take0.mp4`` and on, to be left as it is."""
+    folder = tmp_path_factory.mktemp("footage")
+    for number in range(3):
+        made = clip("-c:v libx264 -preset ultrafast -g 25", size=f"{96 + 32 * number}x64", seconds=3)
+        shutil.copy(made, folder / f"take{number}.mp4")
+    return folder
+
+
+@pytest.fixture(scope="session")
 def shim_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where kernels are built for the CPU."""
     return tmp_path_factory.mktemp("gpu-on-cpu")

@@ -12,7 +12,6 @@ import sys
 import time
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -36,15 +35,6 @@ def contents(out: Path) -> dict[str, bytes]:
         for name, path in named.items()
         if not name.startswith(".bestshot/")
     }
-
-
-@pytest.fixture(scope="module")
-def footage(clip: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("footage")
-    for number in range(3):
-        made = clip("-c:v libx264 -preset ultrafast -g 25", size=f"{96 + 32 * number}x64", seconds=3)
-        shutil.copy(made, folder / f"take{number}.mp4")
-    return folder
 
 
 @pytest.fixture(scope="module")

@@ -98,15 +98,6 @@ def here(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def footage(clip: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("footage")
-    for number in range(3):
-        made = clip("-c:v libx264 -preset ultrafast -g 25", size=f"{96 + 32 * number}x64", seconds=3)
-        shutil.copy(made, folder / f"take{number}.mp4")
-    return folder
-
-
-@pytest.fixture(scope="module")
 def whole(footage: Path, bucket: Bucket, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     """What an uninterrupted batch leaves below a URI."""
     work = tmp_path_factory.mktemp("whole")

@@ -92,5 +92,5 @@ def test_damage_ends_in_pictures_or_a_plain_error(clip, tmp_path, structure, see
 
 
 def test_a_file_that_cannot_be_seeked_is_decoded_from_its_start(clips, clip, monkeypatch):
-    monkeypatch.setattr("bestshot_trt.decode._between._seek", lambda *_: False)
+    monkeypatch.setattr("bestshot_trt.decode._between.seek", lambda *_: False)
     clips.assert_as_slice(probe(clip(*STRUCTURES["h264 closed groups"])), [(2.5, 3.0), (3.98, END_S)])

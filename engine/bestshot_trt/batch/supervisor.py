@@ -216,10 +216,8 @@ class Supervisor:
         self._tell("given", path=job.footage.source, worker=worker.number, stages=job.stages)
 
     def _hear(self, worker: Line) -> None:
-        try:
-            answer = worker.receive()
-        except EOFError:
-            self._lost(worker, worker.end() or "its worker closed the line")
+        answer = self._crew.hear(worker, self._lost)
+        if answer is None:
             return
         if isinstance(answer, Moved):
             self._watch(worker)

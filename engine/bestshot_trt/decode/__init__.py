@@ -8,7 +8,7 @@ from ..frames import DecodeReport, FrameBatch, ModelView, VideoInfo
 from ..lazily import names_of as _names_of
 from ._between import frames_between
 from ._keyframes import keyframes_near
-from ._open import open_container, packets_of, stream_of
+from ._open import open_container, packets_of, seek, stream_of
 from ._picture import ScorePicture
 from ._probe import probe
 from ._pyav import PyAVDecoder
@@ -31,6 +31,7 @@ __all__ = [
     "probe",
     "progressive",
     "sample_views",
+    "seek",
     "stream_of",
 ]
 

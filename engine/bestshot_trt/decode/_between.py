@@ -15,7 +15,7 @@ from ..errors import DecodeError, shown
 from ..frames import VideoInfo
 from ..plan import time_on_screen
 from ._feeder import Feeder
-from ._open import open_container, packets_of, stream_of
+from ._open import open_container, packets_of, seek, stream_of
 from ._probe import frame_pts, is_plausible
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ def _packets_from(
     if first is None:
         return
     found = _safe_keyframe(container, stream, parser, first, pts)
-    if found is None or not _seek(container, stream, found[0]):
+    if found is None or not seek(container, stream, found[0]):
         with open_container(path) as afresh:
             yield from packets_of(afresh, stream_of(afresh, stream.index))
         yield None
@@ -121,17 +121,6 @@ def _packets_from(
     feeder.reset()
     yield from itertools.dropwhile(lambda packet: packet.pts != found[1], packets_of(container, stream))
     yield None
-
-
-def _seek(container: InputContainer, stream: VideoStream, target: int) -> bool:
-    """Seek to ``target`` ticks; False where the file's index or its damage does not allow it."""
-    import av
-
-    try:
-        container.seek(target, stream=stream)
-    except av.FFmpegError:
-        return False
-    return True
 
 
 def _safe_keyframe(
@@ -151,7 +140,7 @@ def _safe_keyframe(
     target, step = pts, round(1 / stream.time_base)
     run_up: list[tuple[int, int]] = []
     while target > begin:
-        if not _seek(container, stream, target):
+        if not seek(container, stream, target):
             return None
         key = _keyframe_ahead(container, stream, pts)
         if key is None or key.pts is None or key.dts is None:

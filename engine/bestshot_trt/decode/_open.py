@@ -103,6 +103,17 @@ def stream_of(container: InputContainer, index: int) -> VideoStream:
     raise InputError(f"{shown(container.name)}: no longer holds video track {index}; it changed, analyze it again")
 
 
+def seek(container: InputContainer, stream: VideoStream, target: int) -> bool:
+    """Seek to ``target`` ticks; False where the file's index or its damage does not allow it."""
+    import av
+
+    try:
+        container.seek(target, stream=stream)
+    except av.FFmpegError:
+        return False
+    return True
+
+
 def packets_of(
     container: InputContainer, stream: VideoStream, notes: list[str] | None = None
 ) -> Iterator[Packet[VideoStream]]:

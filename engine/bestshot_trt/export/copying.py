@@ -81,14 +81,14 @@ def copy_clip(
 
 def _find(info: VideoInfo, start: Fraction, end: Fraction, path: Path) -> _Cut:
     """Where to begin and how many packets to take."""
-    from ..decode import open_container, packets_of, stream_of
+    from ..decode import open_container, packets_of, seek, stream_of
 
     first = info.start_pts + start / info.time_base + Fraction(1, 2)
     after = info.start_pts + end / info.time_base - Fraction(1, 2)
     for back in (*_SEEK_BACK, None):
         with open_container(info.path) as container:
             stream = stream_of(container, info.stream_index)
-            if back is not None and not _seek(container, stream, int(first - Fraction(back) / info.time_base)):
+            if back is not None and not seek(container, stream, int(first - Fraction(back) / info.time_base)):
                 continue
             cut = _cut(packets_of(container, stream), first, after)
             if cut is not None:
@@ -117,16 +117,6 @@ def _check(info: VideoInfo, cut: _Cut, temporary: Path, path: Path) -> None:
 def _pixels(frame: VideoFrame) -> bytes:
     picture = frame.reformat(format="rgb24")
     return picture.to_ndarray().tobytes()
-
-
-def _seek(container: InputContainer, stream: Any, target: int) -> bool:
-    import av
-
-    try:
-        container.seek(target, stream=stream)
-    except av.FFmpegError:
-        return False
-    return True
 
 
 def _cut(packets: Iterable[Packet[Any]], first: Fraction, after: Fraction) -> _Cut | None:

@@ -58,11 +58,7 @@ class _Round:
         return [self._found[index] for index in sorted(self._found)]
 
     def _hear(self, worker: Line) -> None:
-        try:
-            answer = worker.receive()
-        except EOFError:
-            self._lost(worker, worker.end() or "its worker closed the line")
-            return
+        answer = self._crew.hear(worker, self._lost)
         if isinstance(answer, Length | Failed):
             self._found[worker.doing], worker.doing = answer, None
 

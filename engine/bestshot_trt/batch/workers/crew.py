@@ -11,7 +11,7 @@ from pathlib import Path
 from ... import errors
 from ...config import BatchConfig, Config
 from ...errors import BestshotError, ExportError
-from .messages import Failed, Prepare, Ready
+from .messages import Answer, Failed, Prepare, Ready
 from .process import COMMAND, Line, Worker
 
 TICK_S = 0.25
@@ -94,6 +94,14 @@ class Crew:
             if isinstance(answer, Ready):
                 worker.doing = None
                 return answer
+
+    def hear(self, worker: Line, lost: Callable[[Line, str], None]) -> Answer | None:
+        """What a worker says; None where it is gone, which ``lost`` is told with the reason."""
+        try:
+            return worker.receive()
+        except EOFError:
+            lost(worker, worker.end() or "its worker closed the line")
+            return None
 
     def _log(self, number: int) -> Path:
         return self._logs / f"worker-{number}.txt"
