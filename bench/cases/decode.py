@@ -77,7 +77,7 @@ def analyze(request: Request, path: Path) -> Iterator[Row]:
 def outside(request: Request, path: Path) -> Iterator[Row]:
     """CPU seconds of a whole analysis, and of its decoder and embedder alone, in this process and in turn.
 
-    Opening the model counts as embedding.
+    Opening the model counts as embedding, and learning from its first picture what the take holds as decoding.
     """
     from bestshot_trt import Config, analyze
     from bestshot_trt.backends import open_backend
@@ -86,10 +86,10 @@ def outside(request: Request, path: Path) -> Iterator[Row]:
     gates.samples_identical(path, request.fps)
     model, precision = str(request.model or "none"), request.precision if request.model else "auto"
     settings = AnalyzeConfig(fps=request.fps, model=model, backend="cpu", precision=precision)
-    info = probe(path)
 
     def parts() -> float:
         started = time.process_time()
+        info = probe(path)
         backend = open_backend(settings)
         embed_all(backend, PyAVDecoder().batches(info, settings, DecodeReport(), backend.embedder.view))
         return time.process_time() - started
