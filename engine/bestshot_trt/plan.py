@@ -8,6 +8,7 @@ and every packet that no assigned picture depends on is marked to be dropped.
 from __future__ import annotations
 
 import bisect
+import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -78,6 +79,9 @@ class Group(Generic[Payload]):
     size: int = 0
     feed: list[bool] = field(default_factory=list)
     wanted: dict[int, range] = field(default_factory=dict)
+    alone: bool = False
+    """Whether a decoder that knows the stream's parameter sets can take it by itself: it carries none, and it
+    is closed, as is what follows."""
 
     @property
     def closed(self) -> bool:
@@ -87,6 +91,10 @@ class Group(Generic[Payload]):
     def displayed(self) -> Iterator[int]:
         """The pts of every picture that is shown."""
         return (info.pts for info in self.infos if info.pts is not None and not info.discard)
+
+    def fed(self) -> Iterator[Payload]:
+        """The packets to be decoded, in order."""
+        return itertools.compress(self.payloads, self.feed)
 
     def add(self, info: PacketInfo, payload: Payload) -> None:
         """Append one packet in decode order."""
@@ -168,6 +176,8 @@ class Planner(Generic[Payload]):
         now = own[: len(own) - len(self._deferred)]
         group.wanted = self._assign(now, sorted({*own, *ahead}), last=last)
         group.feed = self._choose(group, following)
+        ends = following is None or following.closed
+        group.alone = group.closed and ends and not any(info.kind.parameters for info in group.infos)
         return group
 
     @staticmethod

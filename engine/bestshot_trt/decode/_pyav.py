@@ -10,33 +10,37 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import itertools
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from ..bitstream import Parser, parser_for
+from ..bitstream import IntraParser, Parser, parser_for
 from ..config import AnalyzeConfig
 from ..errors import DecodeError
 from ..frames import DecodeReport, FrameBatch, LostStretch, ModelView, VideoInfo, score_size
 from ..plan import Group, PacketInfo, Planner, SampleGrid, sample_pictures, time_on_screen
 from ..prefetch import prefetch
+from ..streams import stream_at
 from ._batch import Pictures
-from ._feeder import Feeder
+from ._feeder import Damaged, Feeder, StrictFeeder, open_context
+from ._lanes import Lanes
 from ._open import open_container, packets_of, stream_of
 from ._probe import frame_pts, is_plausible
+from ._rescue import Rescuer
 from ._section import WHOLE, Section, overlap
 
 if TYPE_CHECKING:
     from av.container import InputContainer
     from av.packet import Packet
+    from av.video.codeccontext import VideoCodecContext
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
 PREFETCH_FRAMES = 6
 """Decoded frames waiting to be measured: 18 MB at 1080p, 75 MB at 4K (8-bit 4:2:0)."""
-REORDER_FRAMES = 4
 CLAIM_SLACK_S = 1.0
 """So much less video than the container announces is worth a note."""
 _INTRA_ONLY = 1
@@ -102,6 +106,23 @@ def sampled_frames(info: VideoInfo, grid: SampleGrid, report: DecodeReport, with
     Raises:
         InputError: the file is gone or changed beyond reading.
     """
+    following = 0
+    notes = len(report.notes)
+    try:
+        for sampled in _one_pass(info, grid, report, within, side_by_side=stream_at(info.path) is None):
+            following = sampled.samples.stop
+            yield sampled
+    except Damaged:
+        # What one decoder conceals depends on all that it has seen: nothing less than the whole take shows the same.
+        report.packets = report.packets_fed = 0
+        del report.notes[notes:]
+        again = _one_pass(info, grid, report, within, side_by_side=False)
+        yield from itertools.dropwhile(lambda sampled: sampled.samples.start < following, again)
+
+
+def _one_pass(
+    info: VideoInfo, grid: SampleGrid, report: DecodeReport, within: range, *, side_by_side: bool
+) -> Iterator[Sampled]:
     with open_container(info.path) as container:
         stream = stream_of(container, info.stream_index)
         context = stream.codec_context
@@ -110,12 +131,11 @@ def sampled_frames(info: VideoInfo, grid: SampleGrid, report: DecodeReport, with
             bytes(context.extradata or b""),
             intra_only=bool(int(context.codec.properties) & _INTRA_ONLY),
         )
-        context.thread_type = "AUTO"
-        context.thread_count = 0
         if parser is None or not parser.frames_only:
             yield from _Unplanned(info, grid, report, within).run(container, stream)
         else:
-            yield from _Planned(info, grid, report, parser, within).run(container, stream)
+            planned = _Planned(info, grid, report, parser, within, side_by_side=side_by_side)
+            yield from planned.run(container, stream)
 
 
 def demuxed(
@@ -136,56 +156,112 @@ def demuxed(
 class _Planned:
     """Streams whose packets tell which picture is on screen when: H.264, HEVC, intra-only codecs."""
 
-    def __init__(self, info: VideoInfo, grid: SampleGrid, report: DecodeReport, parser: Parser, within: range) -> None:
+    def __init__(
+        self,
+        info: VideoInfo,
+        grid: SampleGrid,
+        report: DecodeReport,
+        parser: Parser,
+        within: range,
+        *,
+        side_by_side: bool,
+    ) -> None:
         self._info, self._grid, self._report, self._parser = info, grid, report, parser
         self._section: Section[Packet[VideoStream]] = Section(within)
         self._waiting: deque[tuple[int, Group[Packet[VideoStream]]]] = deque()
-        self._rescuer = _Rescuer(info)
+        self._rescuer = Rescuer(info)
+        self._lanes = Lanes(info, self._open_lane, enabled=side_by_side and not isinstance(parser, IntraParser))
+        self._feeder: Feeder | None = None
+        """The one decoder for all that follows, once lanes will not do."""
+        self._unused: VideoCodecContext | None = None
         self._lost: list[int] = []
 
     def run(self, container: InputContainer, stream: VideoStream) -> Iterator[Sampled]:
-        feeder = Feeder(stream.codec_context)
+        self._unused = stream.codec_context
         planner: Planner[Packet[VideoStream]] = Planner(self._grid, drop=True)
-        with contextlib.closing(self._rescuer):
+        with contextlib.closing(self._rescuer), contextlib.closing(self._lanes):
             for packet in demuxed(container, stream, self._info, self._report):
                 self._rescuer.note(packet)
                 for group in planner.push(self._describe(packet), packet):
-                    yield from self._needed(feeder, group)
+                    yield from self._needed(group)
                 if self._section.complete:
                     break
             else:
-                for group in planner.flush():
-                    yield from self._needed(feeder, group)
-            yield from self._collect(feeder.feed(None))
+                for group, more in _with_more(planner.flush()):
+                    yield from self._needed(group, more=more)
+            while self._lanes.busy:
+                yield from self._hand_on()
+            if self._feeder is not None:
+                yield from self._collect(self._feeder.feed(None))
             while self._waiting:
                 yield from self._rescue()
         info = dataclasses.replace(self._info, duration_claim=None) if self._section.complete else self._info
-        finish(self._report, info, self._grid, planner.end_pts, self._lost, feeder.errors)
+        finish(self._report, info, self._grid, planner.end_pts, self._lost, self._errors)
 
-    def _needed(self, feeder: Feeder, group: Group[Packet[VideoStream]]) -> Iterator[Sampled]:
+    @property
+    def _errors(self) -> int:
+        return self._feeder.errors if self._feeder is not None else 0
+
+    def _needed(self, group: Group[Packet[VideoStream]], *, more: bool = True) -> Iterator[Sampled]:
         if self._section.complete:
             return
-        was_begun = self._section.begun
-        groups = self._section.push(group)
-        if self._section.begun and not was_begun and self._section.skipped:
-            self._rescuer.prime(feeder)
-        for needed in groups:
-            yield from self._decode(feeder, needed)
-        self._report.damaged |= bool(feeder.errors or self._lost)
+        for needed in self._section.push(group):
+            self._report.packets_fed += sum(needed.feed)
+            if any(needed.feed):
+                yield from self._begin(needed, last=self._section.complete or not more)
+        self._report.damaged |= bool(self._errors or self._lost)
+
+    def _begin(self, group: Group[Packet[VideoStream]], *, last: bool) -> Iterator[Sampled]:
+        """Start to decode ``group``; a lone one has all threads."""
+        if self._feeder is None and self._lanes.take(group) and (self._lanes.busy or not last):
+            while self._lanes.full_for(group):
+                yield from self._hand_on()
+            self._lanes.start(group)
+            return
+        while self._lanes.busy:
+            yield from self._hand_on()
+        if self._feeder is None:
+            self._feeder = self._open(group)
+        self._feeder.expect(group.wanted)
+        self._expect(group)
+        yield from self._decode(self._feeder, group)
+
+    def _open(self, group: Group[Packet[VideoStream]]) -> Feeder:
+        """One decoder for ``group`` and all that follows."""
+        context = self._unused or open_context(self._info)
+        feeder = StrictFeeder(context, threads=0) if self._lanes.used else Feeder(context, threads=0)
+        self._rescuer.prime(feeder, group)
+        return feeder
+
+    def _open_lane(self, group: Group[Packet[VideoStream]], threads: int) -> StrictFeeder:
+        context, self._unused = self._unused or open_context(self._info), None
+        feeder = StrictFeeder(context, threads)
+        self._rescuer.prime(feeder, group)
+        return feeder
+
+    def _hand_on(self) -> Iterator[Sampled]:
+        """The samples of the oldest group in the lanes."""
+        lane = self._lanes.oldest
+        self._expect(lane.group)
+        for frame in lane.frames:
+            yield from self._collect([frame])
+        while self._waiting:
+            yield from self._rescue()
+        self._lanes.done()
+
+    def _expect(self, group: Group[Packet[VideoStream]]) -> None:
+        self._waiting.extend((pts, group) for pts in group.wanted)
 
     def _describe(self, packet: Packet[VideoStream]) -> PacketInfo:
         kind = self._parser.classify(bytes(packet))
         return PacketInfo(packet.pts, packet.duration or 0, packet.size, packet.is_discard, kind)
 
     def _decode(self, feeder: Feeder, group: Group[Packet[VideoStream]]) -> Iterator[Sampled]:
-        self._waiting.extend((pts, group) for pts in group.wanted)
-        for packet, fed in zip(group.payloads, group.feed, strict=True):
-            if fed:
-                self._report.packets_fed += 1
-                errors = feeder.errors
-                yield from self._collect(feeder.feed(packet))
-                if feeder.errors > errors:
-                    yield from self._rescue_damaged()
+        for packet in group.fed():
+            errors = feeder.errors
+            yield from self._collect(feeder.feed(packet))
+            if feeder.errors > errors:
+                yield from self._rescue_damaged()
 
     def _collect(self, frames: list[VideoFrame]) -> Iterator[Sampled]:
         """Hand on the frames that are wanted; those that were passed over are rescued first."""
@@ -212,64 +288,6 @@ class _Planned:
             yield Sampled(group.wanted[pts], pts, frame)
 
 
-class _Rescuer:
-    """Decodes whole groups in a second decoder, for pictures that the first one did not give."""
-
-    def __init__(self, info: VideoInfo) -> None:
-        self._info = info
-        self._container: InputContainer | None = None
-        self._feeder: Feeder | None = None
-        self._primer: Packet[VideoStream] | None = None
-        self._group: Group[Packet[VideoStream]] | None = None
-        self._frames: Iterator[VideoFrame] = iter(())
-        self._ahead: dict[int, VideoFrame] = {}
-
-    def note(self, packet: Packet[VideoStream]) -> None:
-        """Remember the stream's first packet: it names the encoder, whose bugs libavcodec allows for."""
-        self._primer = self._primer or packet
-
-    def find(self, group: Group[Packet[VideoStream]], pts: int) -> VideoFrame | None:
-        """The picture at ``pts`` of ``group``, or None. Ask for one group's pictures in order."""
-        if group is not self._group:
-            self._group, self._frames, self._ahead = group, self._decode(group), {}
-        self._ahead = {later: frame for later, frame in self._ahead.items() if later >= pts}
-        # Broken timestamps come out of order; a short look ahead still finds those pictures.
-        while pts not in self._ahead and len(self._ahead) < REORDER_FRAMES:
-            frame = next(self._frames, None)
-            if frame is None:
-                break
-            if frame.pts in group.wanted and frame.pts >= pts and not frame.is_corrupt:
-                self._ahead[frame.pts] = frame
-        return self._ahead.pop(pts, None)
-
-    def _decode(self, group: Group[Packet[VideoStream]]) -> Iterator[VideoFrame]:
-        feeder = self._ready()
-        for packet in [*group.payloads, None]:
-            yield from feeder.feed(packet)
-
-    def _ready(self) -> Feeder:
-        if self._feeder is None:
-            self._container = open_container(self._info.path)
-            context = stream_of(self._container, self._info.stream_index).codec_context
-            context.thread_type = "AUTO"
-            self._feeder = Feeder(context)
-            self.prime(self._feeder)
-        self._feeder.reset()
-        return self._feeder
-
-    def prime(self, feeder: Feeder) -> None:
-        """Let a decoder that begins amid the take see its first packet, and forget the picture."""
-        feeder.feed(self._primer)
-        feeder.reset()
-
-    def close(self) -> None:
-        """Release the second decoder."""
-        self._feeder = None
-        self._frames = iter(())
-        if self._container is not None:
-            self._container.close()
-
-
 class _Unplanned:
     """Every packet is decoded, and the decoded pictures tell the times."""
 
@@ -281,7 +299,7 @@ class _Unplanned:
         self._errors_seen = 0
 
     def run(self, container: InputContainer, stream: VideoStream) -> Iterator[Sampled]:
-        feeder = Feeder(stream.codec_context)
+        feeder = Feeder(stream.codec_context, threads=0)
         lost: list[int] = []
         following = 0
         for samples, pts, frame in sample_pictures(self._pictures(feeder, container, stream), self._grid):
@@ -327,6 +345,12 @@ class _Unplanned:
             self._last = pts
             self._end = max(self._end, pts + duration)
             yield pts, duration, frame
+
+
+def _with_more(groups: Iterator[Group[Packet[VideoStream]]]) -> Iterator[tuple[Group[Packet[VideoStream]], bool]]:
+    """Each group, and whether another follows."""
+    known = list(groups)
+    return ((group, group is not known[-1]) for group in known)
 
 
 def stretches(lost: list[int], grid: SampleGrid, duration: Fraction) -> Iterator[LostStretch]:

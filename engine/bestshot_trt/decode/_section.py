@@ -29,8 +29,6 @@ class Section(Generic[Payload]):
         self.begun = within.start == 0
         self.complete = False
         """Whether every sample of the section has its group."""
-        self.skipped = False
-        """Whether decoding begins later than the take."""
 
     def push(self, group: Group[Payload]) -> list[Group[Payload]]:
         """The groups to decode now; pictures outside the section are no longer wanted in them."""
@@ -42,7 +40,6 @@ class Section(Generic[Payload]):
             return [group]
         if group.closed and self._held:
             self._held.clear()
-            self.skipped = True
         self._held.append(group)
         if not group.wanted and sum(held.size for held in self._held) < HELD_BYTES:
             return []
