@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ..frames import VideoInfo
 from ..plan import REORDER_LIMIT
-from ._open import open_container, stream_of
+from ._open import reopen_container, stream_of
 
 if TYPE_CHECKING:
     from av.packet import Packet
@@ -98,5 +98,5 @@ def open_context(info: VideoInfo) -> VideoCodecContext:
     Raises:
         InputError: the file is gone or changed beyond reading.
     """
-    with open_container(info.path) as container:
+    with reopen_container(info) as container:
         return stream_of(container, info.stream_index).codec_context

@@ -9,6 +9,7 @@ from typing import IO, TYPE_CHECKING
 
 from ..errors import InputError, shown
 from ..files import check_regular
+from ..frames import VideoInfo
 from ..streams import stream_at
 
 if TYPE_CHECKING:
@@ -43,10 +44,25 @@ def open_container(path: Path) -> InputContainer:
     Raises:
         InputError: it is not a file of video, or damaged beyond reading.
     """
+    return _open(path, _OPTIONS)
+
+
+def reopen_container(info: VideoInfo) -> InputContainer:
+    """Open a take that was described before, when its frame rate need not be guessed again.
+
+    Raises:
+        InputError: the file is gone or changed beyond reading.
+    """
+    # To guess it from uneven times takes twenty decoded pictures. QuickTime and MP4 say how long each packet
+    # lasts; elsewhere libavformat may say so by the rate.
+    return _open(info.path, {**_OPTIONS, "fpsprobesize": "0"} if info.container.startswith("mov") else _OPTIONS)
+
+
+def _open(path: Path, options: dict[str, str]) -> InputContainer:
     import av
 
     try:
-        return av.open(_named(path), mode="r", options=_OPTIONS, metadata_errors="replace")
+        return av.open(_named(path), mode="r", options=options, metadata_errors="replace")
     except (av.FFmpegError, ValueError) as error:
         raise InputError(
             f"{shown(path)}: not a video that can be read ({_reason(error)}); "

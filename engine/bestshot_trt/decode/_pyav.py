@@ -27,7 +27,7 @@ from ..streams import stream_at
 from ._batch import Pictures
 from ._feeder import Damaged, Feeder, StrictFeeder, open_context
 from ._lanes import Lanes
-from ._open import open_container, packets_of, stream_of
+from ._open import packets_of, reopen_container, stream_of
 from ._probe import frame_pts, is_plausible
 from ._rescue import Rescuer
 from ._section import WHOLE, Section, overlap
@@ -123,7 +123,7 @@ def sampled_frames(info: VideoInfo, grid: SampleGrid, report: DecodeReport, with
 def _one_pass(
     info: VideoInfo, grid: SampleGrid, report: DecodeReport, within: range, *, side_by_side: bool
 ) -> Iterator[Sampled]:
-    with open_container(info.path) as container:
+    with reopen_container(info) as container:
         stream = stream_of(container, info.stream_index)
         context = stream.codec_context
         parser = parser_for(
