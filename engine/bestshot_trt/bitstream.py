@@ -6,13 +6,12 @@ Sources: ITU-T H.264 sections 7.3.1, 7.3.2.1 and 7.4.1; ITU-T H.265 sections 7.3
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 START_CODE = b"\x00\x00\x01"
 
 
-@dataclass(frozen=True, slots=True)
-class PacketKind:
+class PacketKind(NamedTuple):
     """What a packet is: ``disposable`` when no other picture needs it; ``closed`` when it starts a
     group that neither needs, nor is displayed before, anything ahead of it (an IDR picture);
     ``parameters`` when it carries parameter sets that later packets may rely on."""

@@ -12,7 +12,7 @@ import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from .bitstream import PacketKind
 
@@ -56,8 +56,7 @@ class SampleGrid:
         return float(index / self.fps)
 
 
-@dataclass(frozen=True, slots=True)
-class PacketInfo:
+class PacketInfo(NamedTuple):
     """What planning needs to know of one packet; pts and duration in ticks of the time base."""
 
     pts: int | None

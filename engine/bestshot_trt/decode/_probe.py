@@ -53,9 +53,15 @@ def frame_pts(frame: VideoFrame) -> int | None:
     return frame.pts if frame.pts is not None else frame.dts
 
 
+def plausible_pts(info: VideoInfo) -> range:
+    """The pts within two days of the take's start; damage makes some that are years away."""
+    reach = int(_LONGEST_TAKE_S / info.time_base)
+    return range(info.start_pts - reach, info.start_pts + reach + 1)
+
+
 def is_plausible(info: VideoInfo, pts: int) -> bool:
-    """Whether ``pts`` lies within two days of the take's start; damage makes some that are years away."""
-    return abs(info.media_time(pts)) <= _LONGEST_TAKE_S
+    """Whether a picture of the take can be at ``pts``."""
+    return pts in plausible_pts(info)
 
 
 def _first_picture(container: InputContainer, stream: VideoStream) -> VideoFrame | None:

@@ -28,7 +28,7 @@ from ._batch import Pictures
 from ._feeder import Damaged, Feeder, StrictFeeder, open_context
 from ._lanes import Lanes
 from ._open import packets_of, reopen_container, stream_of
-from ._probe import frame_pts, is_plausible
+from ._probe import frame_pts, plausible_pts
 from ._rescue import Rescuer
 from ._section import WHOLE, Section, overlap
 
@@ -143,9 +143,10 @@ def demuxed(
 ) -> Iterator[Packet[VideoStream]]:
     """The packets of ``stream``, counted, impossible times taken off; what is wrong with them is noted."""
     stray = 0
+    plausible = plausible_pts(info)
     for packet in packets_of(container, stream, report.notes):
         report.packets += 1
-        if packet.pts is not None and not is_plausible(info, packet.pts):
+        if packet.pts is not None and packet.pts not in plausible:
             stray += 1
             packet.pts = packet.dts = None
         yield packet
