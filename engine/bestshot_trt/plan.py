@@ -136,7 +136,7 @@ class Planner(Generic[Payload]):
     def flush(self) -> Iterator[Group[Payload]]:
         """Plan what is left, knowing that no packet follows."""
         while self._groups:
-            yield self._plan(last=len(self._groups) == 1)
+            yield self._plan(last=not any(any(True for _ in other.displayed()) for other in self._groups[1:]))
 
     def _is_order_certain(self) -> bool:
         """Whether what is displayed after the oldest group's last picture is known."""

@@ -135,8 +135,16 @@ def planned(infos, grid, *, drop=True):
     return groups, planner
 
 
+def cut_before_the_end():
+    """A take whose last group, cut off by its size, holds no more than a packet without a time."""
+    times = [0, 4, 8, 12, 16, 20, 24, 32, 28, 33, 35, 34, None]
+    kinds = [PacketKind(disposable=pts is None, closed=pts == 0, parameters=False) for pts in times]
+    return [PacketInfo(pts, 4, 1, False, kind) for pts, kind in zip(times, kinds, strict=True)], 0
+
+
 @settings(max_examples=300)
 @given(streams(), st.sampled_from([0.7, 3.0, 11.3, 25.0]), st.sampled_from([6, 9, 1024]))
+@example(cut_before_the_end(), 11.3, 6)
 def test_plans_are_what_the_definition_asks_for(stream, fps, limit):
     infos, start = stream
     shown = [info for info in infos if info.pts is not None and not info.discard]
