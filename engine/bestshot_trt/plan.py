@@ -95,6 +95,14 @@ class Group(Generic[Payload]):
         """The packets to be decoded, in order."""
         return itertools.compress(self.payloads, self.feed)
 
+    def join(self, following: Group[Payload]) -> None:
+        """Take in what follows; both can be decoded alone, and no picture of one is at a time of the other's."""
+        self.infos += following.infos
+        self.payloads += following.payloads
+        self.size += following.size
+        self.feed += following.feed
+        self.wanted |= following.wanted
+
     def add(self, info: PacketInfo, payload: Payload) -> None:
         """Append one packet in decode order."""
         self.infos.append(info)

@@ -27,6 +27,8 @@ AHEAD_BYTES = 64 << 20
 PICTURE_BYTES = 8 << 20
 """Larger ones keep libavcodec's threads busy, and a lane holds a dozen for reference."""
 MOST_LANES = 6
+LEAST_FED = 32
+"""Packets that a lane decodes in one go: with a group of ten, starting costs as much as four of its pictures."""
 
 
 class Open(Protocol):
@@ -72,6 +74,14 @@ class Lanes:
     def take(self, group: Group[Packet[VideoStream]]) -> bool:
         """Whether ``group`` can be decoded here at all."""
         return self._enabled and group.alone and self._bytes(group) <= AHEAD_BYTES
+
+    def join(self, group: Group[Packet[VideoStream]], following: Group[Packet[VideoStream]]) -> bool:
+        """Make one of two groups, if ``group`` is too short to be worth a start, and say whether that was done."""
+        short = sum(group.feed) < LEAST_FED and 4 * (self._bytes(group) + self._bytes(following)) <= AHEAD_BYTES
+        joined = short and group.wanted.keys().isdisjoint(following.wanted)
+        if joined:
+            group.join(following)
+        return joined
 
     def full_for(self, group: Group[Packet[VideoStream]]) -> bool:
         """Whether ``group`` must wait until the oldest is done."""

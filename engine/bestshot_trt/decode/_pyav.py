@@ -172,6 +172,7 @@ class _Planned:
         self._waiting: deque[tuple[int, Group[Packet[VideoStream]]]] = deque()
         self._rescuer = Rescuer(info)
         self._lanes = Lanes(info, self._open_lane, enabled=side_by_side and not isinstance(parser, IntraParser))
+        self._next: Group[Packet[VideoStream]] | None = None
         self._feeder: Feeder | None = None
         """The one decoder for all that follows, once lanes will not do."""
         self._unused: VideoCodecContext | None = None
@@ -188,14 +189,9 @@ class _Planned:
                 if self._section.complete:
                     break
             else:
-                for group, more in _with_more(planner.flush()):
-                    yield from self._needed(group, more=more)
-            while self._lanes.busy:
-                yield from self._hand_on()
-            if self._feeder is not None:
-                yield from self._collect(self._feeder.feed(None))
-            while self._waiting:
-                yield from self._rescue()
+                for group in planner.flush():
+                    yield from self._needed(group)
+            yield from self._end()
         info = dataclasses.replace(self._info, duration_claim=None) if self._section.complete else self._info
         finish(self._report, info, self._grid, planner.end_pts, self._lost, self._errors)
 
@@ -203,29 +199,45 @@ class _Planned:
     def _errors(self) -> int:
         return self._feeder.errors if self._feeder is not None else 0
 
-    def _needed(self, group: Group[Packet[VideoStream]], *, more: bool = True) -> Iterator[Sampled]:
+    def _needed(self, group: Group[Packet[VideoStream]]) -> Iterator[Sampled]:
         if self._section.complete:
             return
         for needed in self._section.push(group):
             self._report.packets_fed += sum(needed.feed)
             if any(needed.feed):
-                yield from self._begin(needed, last=self._section.complete or not more)
+                yield from self._begin(needed)
         self._report.damaged |= bool(self._errors or self._lost)
 
-    def _begin(self, group: Group[Packet[VideoStream]], *, last: bool) -> Iterator[Sampled]:
-        """Start to decode ``group``; a lone one has all threads."""
-        if self._feeder is None and self._lanes.take(group) and (self._lanes.busy or not last):
+    def _begin(self, group: Group[Packet[VideoStream]]) -> Iterator[Sampled]:
+        """Decode ``group`` beside others, when the next is known; otherwise after them, with one decoder for all."""
+        if self._feeder is None and self._lanes.take(group):
+            if self._next is not None and self._lanes.join(self._next, group):
+                return
+            yield from self._start_next()
+            self._next = group
+        else:
+            yield from self._start_next()
+            yield from self._decode(group)
+
+    def _start_next(self) -> Iterator[Sampled]:
+        group, self._next = self._next, None
+        if group is not None:
             while self._lanes.full_for(group):
                 yield from self._hand_on()
             self._lanes.start(group)
-            return
+
+    def _end(self) -> Iterator[Sampled]:
+        """All that is left; a take's only group has all threads."""
+        if self._next is not None and not self._lanes.used:
+            yield from self._decode(self._next)
+        else:
+            yield from self._start_next()
         while self._lanes.busy:
             yield from self._hand_on()
-        if self._feeder is None:
-            self._feeder = self._open(group)
-        self._feeder.expect(group.wanted)
-        self._expect(group)
-        yield from self._decode(self._feeder, group)
+        if self._feeder is not None:
+            yield from self._collect(self._feeder.feed(None))
+        while self._waiting:
+            yield from self._rescue()
 
     def _open(self, group: Group[Packet[VideoStream]]) -> Feeder:
         """One decoder for ``group`` and all that follows."""
@@ -257,7 +269,12 @@ class _Planned:
         kind = self._parser.classify(bytes(packet))
         return PacketInfo(packet.pts, packet.duration or 0, packet.size, packet.is_discard, kind)
 
-    def _decode(self, feeder: Feeder, group: Group[Packet[VideoStream]]) -> Iterator[Sampled]:
+    def _decode(self, group: Group[Packet[VideoStream]]) -> Iterator[Sampled]:
+        while self._lanes.busy:
+            yield from self._hand_on()
+        feeder = self._feeder = self._feeder or self._open(group)
+        feeder.expect(group.wanted)
+        self._expect(group)
         for packet in group.fed():
             errors = feeder.errors
             yield from self._collect(feeder.feed(packet))
@@ -346,12 +363,6 @@ class _Unplanned:
             self._last = pts
             self._end = max(self._end, pts + duration)
             yield pts, duration, frame
-
-
-def _with_more(groups: Iterator[Group[Packet[VideoStream]]]) -> Iterator[tuple[Group[Packet[VideoStream]], bool]]:
-    """Each group, and whether another follows."""
-    known = list(groups)
-    return ((group, group is not known[-1]) for group in known)
 
 
 def stretches(lost: list[int], grid: SampleGrid, duration: Fraction) -> Iterator[LostStretch]:
