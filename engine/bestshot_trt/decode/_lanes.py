@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
 
 AHEAD_BYTES = 64 << 20
-"""Decoded frames that wait for their turn, at most."""
+"""Decoded frames that wait for their turn, at most (8-bit 4:2:0; twice that with more bits)."""
 PICTURE_BYTES = 8 << 20
-"""Larger ones keep libavcodec's threads busy, and a lane holds a dozen for reference."""
+"""Larger ones keep libavcodec's threads busy enough, and every lane holds some for reference."""
 MOST_LANES = 6
 LEAST_FED = 32
-"""Packets that a lane decodes in one go: with a group of ten, starting costs as much as four of its pictures."""
+"""Packets that a lane decodes in one go: starting a thread and a decoder anew costs as much as a small picture."""
 
 
 class Open(Protocol):

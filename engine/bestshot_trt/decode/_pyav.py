@@ -1,9 +1,11 @@
 """Decoding on the CPU with libavcodec through PyAV: only the packets that sampled frames depend on.
 
-One continuous decoder with all of libav's threads runs through the whole take. What comes out is
-compared with what was asked for; a picture that stays out (dropping packets can make libavcodec
-guess its reorder depth anew, and damage swallows pictures) is decoded again from its own group,
-whole, in a decoder of its own. Only what is missing after that is reported as lost.
+Closed groups are decoded side by side, each by a decoder with one thread; where groups hang together
+or are too large, one continuous decoder with all of libav's threads runs through the take, and so it does
+once more from the beginning where anything is damaged. What comes out is compared with what was asked for;
+a picture that stays out (dropping packets can make libavcodec guess its reorder depth anew, and damage
+swallows pictures) is decoded again from its own group, whole, in a decoder of its own. Only what is missing
+after that is reported as lost.
 """
 
 from __future__ import annotations
@@ -173,6 +175,7 @@ class _Planned:
         self._rescuer = Rescuer(info)
         self._lanes = Lanes(info, self._open_lane, enabled=side_by_side and not isinstance(parser, IntraParser))
         self._next: Group[Packet[VideoStream]] | None = None
+        """The next for the lanes, which may still grow."""
         self._feeder: Feeder | None = None
         """The one decoder for all that follows, once lanes will not do."""
         self._unused: VideoCodecContext | None = None
@@ -209,7 +212,7 @@ class _Planned:
         self._report.damaged |= bool(self._errors or self._lost)
 
     def _begin(self, group: Group[Packet[VideoStream]]) -> Iterator[Sampled]:
-        """Decode ``group`` beside others, when the next is known; otherwise after them, with one decoder for all."""
+        """Decode ``group`` beside others, once what follows is known; or after them, where it cannot be by itself."""
         if self._feeder is None and self._lanes.take(group):
             if self._next is not None and self._lanes.join(self._next, group):
                 return
