@@ -13,6 +13,7 @@ TITLES = {
     "score": "Scoring a take, against the plain recipe",
     "job": "A whole job with clips, against the plain recipe",
     "decode": "The decode stage, against decoding everything",
+    "limit": "ffmpeg decoding only what samples need, against decoding everything",
     "analyze": "Scoring without a model, against decoding everything",
     "outside": "Share of an analysis that is neither decoding nor embedding",
     "embed": "A CLIP model alone",

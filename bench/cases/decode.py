@@ -8,25 +8,29 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import av
 import imageio_ffmpeg
 
-from bestshot_trt.decode import PyAVDecoder, probe
+from bestshot_trt.bitstream import parser_for
+from bestshot_trt.decode import PyAVDecoder, open_container, packets_of, probe, stream_of
 from bestshot_trt.decode._pyav import sampled_frames
 from bestshot_trt.frames import DecodeReport
-from bestshot_trt.plan import SampleGrid
+from bestshot_trt.plan import Group, PacketInfo, Planner, SampleGrid
 from bestshot_trt.speed.quick import embed_all
 from bestshot_trt.speed.timing import Seconds, paired, process, summarise, wall_of
 
 from .. import gates
 from ..figures import compared, footage_s, take_of
-from ..registry import Request, Row, case
+from ..registry import Red, Request, Row, Skipped, case
+
+_NO_GUESS = ("-fpsprobesize", "0")
 
 
-def full_decode(path: Path) -> list[str]:
+def full_decode(path: Path, *options: str) -> list[str]:
     """ffmpeg decodes every picture, on as many threads as there are cores, and throws them away."""
     threads = str(os.cpu_count() or 1)
-    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "quiet", "-nostdin", "-threads", threads, "-i", str(path)]
-    return [*command, "-map", "0:v:0", "-f", "null", "-"]
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "quiet", "-nostdin", "-threads", threads, *options]
+    return [*command, "-i", str(path), "-map", "0:v:0", "-f", "null", "-"]
 
 
 @case("decode", "the decode stage against a full decode by ffmpeg")
@@ -54,6 +58,58 @@ def _stage(path: Path, fps: float, kept: DecodeReport) -> Seconds:
         return time.perf_counter() - started
 
     return run
+
+
+@case("limit", "ffmpeg with nothing but the packets that samples depend on, against a full decode by ffmpeg")
+def limit(request: Request, path: Path) -> Iterator[Row]:
+    """What the decode stage could reach if all but decoding were free: by ffmpeg's threads, and in one's CPU time."""
+    gates.samples_identical(path, request.fps)
+    needed = request.folder / f"{path.stem}-needed.mkv"
+    share = write_needed(path, request.fps, needed)
+    # What is left out makes times uneven, and a frame rate to guess from them is twenty pictures decoded first.
+    ours, single = full_decode(needed, *_NO_GUESS), full_decode(needed, *_NO_GUESS, "-threads", "1")
+    pairs = paired(wall_of(ours), wall_of(full_decode(path)), request.runs)
+    cpu = [process(single).cpu / process(full_decode(path)).cpu for _ in range(request.runs)]
+    yield {
+        "take": take_of(path),
+        "settings": {"fps": request.fps},
+        "packets_fed": share,
+        **compared(pairs, footage_s(path)),
+        "cpu_ratio": round(summarise(cpu).median, 3),
+    }
+
+
+def write_needed(path: Path, fps: float, out: Path) -> float:
+    """Write the packets that samples depend on into ``out``, and give their share of all.
+
+    Raises:
+        Red: they are not as many as the decode stage feeds.
+        Skipped: a stream of which every packet is decoded.
+    """
+    info, report = probe(path), DecodeReport()
+    grid = SampleGrid(fps, info.time_base, info.start_pts)
+    for _ in sampled_frames(info, grid, report):
+        pass
+    with open_container(path) as take, av.open(str(out), "w") as written:
+        stream = stream_of(take, info.stream_index)
+        parser = parser_for(info.codec, bytes(stream.codec_context.extradata or b""), intra_only=False)
+        if parser is None:
+            raise Skipped(f"{info.codec}: every packet is decoded")
+        planner: Planner[av.Packet[av.VideoStream]] = Planner(grid, drop=True)
+        groups: list[Group[av.Packet[av.VideoStream]]] = []
+        for packet in packets_of(take, stream):
+            kind = parser.classify(bytes(packet))
+            about = PacketInfo(packet.pts, packet.duration or 0, packet.size, packet.is_discard, kind)
+            groups.extend(planner.push(about, packet))
+        groups.extend(planner.flush())
+        track = written.add_stream_from_template(stream)
+        needed = [packet for group in groups for packet in group.fed()]
+        for packet in needed:
+            packet.stream = track
+            written.mux_one(packet)
+    if len(needed) != report.packets_fed:
+        raise Red(f"{len(needed)} packets are needed, but {report.packets_fed} were fed")
+    return round(len(needed) / report.packets, 3)
 
 
 @case("analyze", "analyze without a model against a full decode by ffmpeg")
