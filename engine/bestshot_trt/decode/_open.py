@@ -23,6 +23,9 @@ _CONTAINERS = (
     "h264,hevc,ivf,obu,m4v,rm,dv,gxf,wtv,yuv4mpegpipe"
 )
 _OPTIONS = {"protocol_whitelist": "file", "format_whitelist": _CONTAINERS}
+# To guess a frame rate from uneven times, libavformat decodes twenty pictures first. MP4 and QuickTime tell it, and
+# how long each packet lasts; elsewhere libavformat may go by the rate for that.
+_NO_GUESS = {**_OPTIONS, "fpsprobesize": "0"}
 
 
 def check_path(path: Path) -> None:
@@ -53,9 +56,27 @@ def reopen_container(info: VideoInfo) -> InputContainer:
     Raises:
         InputError: the file is gone or changed beyond reading.
     """
-    # To guess it from uneven times takes twenty decoded pictures. QuickTime and MP4 say how long each packet
-    # lasts; elsewhere libavformat may say so by the rate.
-    return _open(info.path, {**_OPTIONS, "fpsprobesize": "0"} if info.container.startswith("mov") else _OPTIONS)
+    return _open(info.path, _NO_GUESS if info.container.startswith("mov") else _OPTIONS)
+
+
+def open_unseen(path: Path) -> InputContainer:
+    """Open a take to describe it, with its frame rate guessed only where the file does not say it.
+
+    Raises:
+        InputError: it is not a file of video, or damaged beyond reading.
+    """
+    if stream_at(path) is None and _is_mp4(path):
+        container = _open(path, _NO_GUESS)
+        if all(stream.average_rate for stream in video_streams(container)[:1]):
+            return container
+        container.close()
+    return open_container(path)
+
+
+def _is_mp4(path: Path) -> bool:
+    check_path(path)
+    with path.open("rb") as file:
+        return file.read(8)[4:] == b"ftyp"
 
 
 def _open(path: Path, options: dict[str, str]) -> InputContainer:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import DecodeError, InputError, shown
 from ..frames import ColorInfo, VideoInfo
-from ._open import open_container, packets_of, video_streams
+from ._open import open_unseen, packets_of, video_streams
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -96,7 +96,7 @@ def probe(path: Path) -> VideoInfo:
         InputError: no such file, not a video file, or no video in it.
         DecodeError: there is a video track, but no picture of it can be decoded.
     """
-    with open_container(path) as container:
+    with open_unseen(path) as container:
         streams = video_streams(container)
         if not streams:
             kinds = ", ".join(sorted({s.type for s in container.streams})) or "nothing"
