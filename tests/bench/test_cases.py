@@ -18,6 +18,7 @@ sys.path.insert(0, str(REPOSITORY))
 from bench import gates  # noqa: E402
 from bench.cases import CASES, _on_gpu  # noqa: E402
 from bench.cases import batch as batch_case  # noqa: E402
+from bench.cases import decode as decode_case  # noqa: E402
 from bench.cases import embed as embed_case  # noqa: E402
 from bench.cases import kernels as kernel_case  # noqa: E402
 from bench.cases import memory as memory_case  # noqa: E402
@@ -314,3 +315,17 @@ def test_a_kernel_broken_on_the_gpu_is_red_in_the_suite(
     assert "differs from its reference" in by_name["frame_stats"]["red"]
     assert "ours" not in by_name["frame_stats"]
     assert by_name["clip_resize"]["of_copy"] == pytest.approx(by_name["clip_resize"]["ours"]["median"] / 100)
+
+
+def test_the_limit_of_decoding_is_that_of_the_very_packets_which_are_fed(
+    clip: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (row,) = CASES["limit"].rows(request(tmp_path, clip(H264)))
+    (stage,) = CASES["decode"].rows(request(tmp_path, clip(H264)))
+    assert row["packets_fed"] == stage["packets_fed"] < 1
+    assert row["speedup"]["runs"] == 1
+    assert row["cpu_ratio"] > 0
+    planner = decode_case.Planner
+    monkeypatch.setattr(decode_case, "Planner", lambda grid, drop: planner(grid, drop=False))
+    (row,) = CASES["limit"].rows(request(tmp_path, clip(H264)))
+    assert "100 packets are needed" in row["red"]
