@@ -12,24 +12,7 @@ if TYPE_CHECKING:
 _PLANAR = ("yuv420p", "yuv422p", "yuv444p", "yuvj420p", "yuvj422p", "yuvj444p", "yuv440p", "yuv411p", "gbrp")
 _DEEP = ("yuv420p", "yuv422p", "yuv444p", "gbrp", "gray")
 _CARRIED = frozenset({*_PLANAR, "gray", "rgb24", *(f"{name}{bits}le" for name in _DEEP for bits in (10, 12))})
-_BUFFER = 1 << 20
 _USUAL_RATE = Fraction(30)
-
-
-class _Pipe:
-    """A pipe that libavformat may write to: what goes wrong is kept for the caller, as PyAV would lose it."""
-
-    def __init__(self, pipe: IO[bytes]) -> None:
-        self._pipe = pipe
-        self.failure: BaseException | None = None
-
-    def write(self, data: bytes) -> int:
-        if self.failure is None:
-            try:
-                self._pipe.write(data)
-            except BaseException as error:
-                self.failure = error
-        return len(data)
 
 
 def carrier_format(frame: VideoFrame) -> str:
@@ -63,8 +46,8 @@ def write_nut(
     tick_length = Fraction(1, timescale)
     count, converted = 0, False
     size: tuple[int, int] | None = None
-    sink = _Pipe(pipe)
-    with av.open(sink, "w", format="nut", buffer_size=_BUFFER) as output:
+    # libavformat writes to the descriptor itself: through Python every byte would be copied once more.
+    with av.open(f"pipe:{pipe.fileno()}", "w", format="nut") as output:
         stream = output.add_stream("rawvideo", rate=_sane_rate(rate))
         stream.pix_fmt = pix_fmt
         stream.codec_context.time_base = tick_length
@@ -79,10 +62,6 @@ def write_nut(
             picture.pts, picture.time_base = tick, tick_length
             output.mux(stream.encode(picture))
             count += 1
-            if sink.failure is not None:
-                raise sink.failure
-    if sink.failure is not None:
-        raise sink.failure
     return count, converted
 
 
