@@ -17,6 +17,7 @@ TITLES = {
     "analyze": "Scoring without a model, against decoding everything",
     "outside": "Share of an analysis that is neither decoding nor embedding",
     "embed": "A CLIP model alone",
+    "products": "Matrix products of CLIP",
     "kernels": "What is done to every picture",
     "pick": "Picking from long tracks",
     "search": "Searching a track for words",

@@ -23,6 +23,7 @@ from bench.cases import embed as embed_case  # noqa: E402
 from bench.cases import kernels as kernel_case  # noqa: E402
 from bench.cases import memory as memory_case  # noqa: E402
 from bench.cases import pick as pick_case  # noqa: E402
+from bench.cases import products as product_case  # noqa: E402
 from bench.cases import score as score_case  # noqa: E402
 from bench.gpu import kernels as gpu_kernels  # noqa: E402
 from bench.gpu import rows as gpu_rows  # noqa: E402
@@ -277,6 +278,20 @@ def test_a_models_speed_is_given_by_precision_and_batch(tiny_model: Any, tmp_pat
     found = list(CASES["embed"].rows(request(tmp_path, tiny_model.path)))
     assert [row["settings"]["batch"] for row in found] == list(embed_case.BATCHES)
     assert all(row["images_per_s"] > 0 for row in found)
+
+
+def test_matrix_products_have_figures_and_are_red_when_they_are_wrong(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(product_case, "TOKENS", 2)
+    monkeypatch.setattr(product_case, "WIDTH", 8)
+    found = list(CASES["products"].rows(request(tmp_path)))
+    assert [row["settings"]["pictures"] for row in found] == ["1 at a time"] * 2 + ["8 at a time"] * 2
+    assert all(row["ours"]["median"] > 0 for row in found)
+    wrong = SimpleNamespace(run=lambda outputs, values: [np.zeros(1, np.float32)])
+    monkeypatch.setattr(product_case, "open_session", lambda *args, **options: wrong)
+    (row,) = CASES["products"].rows(request(tmp_path))
+    assert "product" in row["red"] and "ours" not in row
 
 
 def test_a_job_is_compared_with_the_recipe_and_is_red_when_a_clip_is_cut_short(
