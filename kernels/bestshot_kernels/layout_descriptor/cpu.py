@@ -32,8 +32,9 @@ def _halved(picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
 def _cell_means(picture: npt.NDArray[np.uint8]) -> reference.Cells:
     small = _halved(np.ascontiguousarray(picture))
     fine = cv2.resize(small, (_FINE_GRID, _FINE_GRID), interpolation=cv2.INTER_AREA)
-    blocks = fine.reshape(reference.GRID, _FINE, reference.GRID, _FINE, 3)
-    return np.asarray(blocks.mean(axis=(1, 3), dtype=np.float64) / 255)
+    # Exact: float32 holds sixteenths of sums of 16 bytes.
+    cells = cv2.resize(fine.astype(np.float32), (reference.GRID, reference.GRID), interpolation=cv2.INTER_AREA)
+    return np.asarray(cells.astype(np.float64) / 255)
 
 
 def layout_descriptor(rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
