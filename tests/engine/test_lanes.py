@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from bestshot_trt.decode import _feeder, _lanes, probe
+from bestshot_trt.decode import _feeder, _lanes, _pyav, probe
 from bestshot_trt.decode._pyav import sampled_frames
 from bestshot_trt.frames import DecodeReport
 from bestshot_trt.plan import SampleGrid
@@ -123,6 +123,25 @@ def test_damage_looks_as_it_does_to_one_decoder(clips, clip, cores, tmp_path, se
     cores(2)
     several = clips.sample(info, fps)
     assert (several.samples, several.report) == (single.samples, single.report)
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_late_damage_costs_what_is_shortly_before_it_and_no_more(clips, clip, cores, tmp_path, monkeypatch):
+    data = bytearray(clip(GROUPS, seconds=40).read_bytes())
+    middle = data.index(b"mdat") + 3 * (len(data) - data.index(b"mdat")) // 4
+    data[middle : middle + 300] = bytes(300)
+    path = tmp_path / "damaged.mp4"
+    path.write_bytes(data)
+    info = probe(path)
+    cores(1)
+    single = clips.sample(info, 25.0)
+    cores(2)
+    monkeypatch.setattr(_pyav, "DAMAGE_LEAD_S", 2.0)
+    several = clips.sample(info, 25.0)
+    assert several.samples == single.samples
+    assert (several.report.lost, several.report.duration) == (single.report.lost, single.report.duration)
+    # What was decoded after the damage, with the lead.
+    assert several.report.packets_fed < single.report.packets_fed // 2
 
 
 def test_abandoned_lanes_end(clip, cores):

@@ -21,12 +21,16 @@ def overlap(samples: range, within: range) -> range:
 
 
 class Section(Generic[Payload]):
-    """Passes on the groups that the samples in ``within`` need, from the last closed group at or before them."""
+    """Passes on the groups that the samples in ``within`` need, from the last closed group at or before them.
 
-    def __init__(self, within: range) -> None:
+    ``lead``: groups of so many samples before are passed on too, though none of their pictures is wanted.
+    """
+
+    def __init__(self, within: range, lead: int = 0) -> None:
         self._within = within
+        self._first = within.start - lead
         self._held: list[Group[Payload]] = []
-        self.begun = within.start == 0
+        self.begun = self._first <= 0
         self.complete = False
         """Whether every sample of the section has its group."""
 
@@ -41,7 +45,7 @@ class Section(Generic[Payload]):
         if group.closed and self._held:
             self._held.clear()
         self._held.append(group)
-        if not group.wanted and sum(held.size for held in self._held) < HELD_BYTES:
+        if last <= self._first and sum(held.size for held in self._held) < HELD_BYTES:
             return []
         self.begun = True
         return self._held
