@@ -74,17 +74,20 @@ class StrictFeeder(Feeder):
             Damaged: libavcodec reported an error, or concealed something.
         """
         frames = super().feed(packet)
-        if self.errors or any(frame.is_corrupt for frame in frames):
+        if self.errors:
             raise Damaged
-        self._held.extend((number, frame) for number, frame in enumerate(frames, self._out) if self._is_expected(frame))
-        self._out += len(frames)
+        for frame in frames:
+            if frame.is_corrupt:
+                raise Damaged
+            if frame.pts in self._expected:
+                self._expected.discard(frame.pts)
+                self._held.append((self._out, frame))
+            self._out += 1
         certain = self._out - (REORDER_LIMIT if packet is not None else 0)
-        return [self._held.popleft()[1] for number, _ in list(self._held) if number < certain]
-
-    def _is_expected(self, frame: VideoFrame) -> bool:
-        expected = frame.pts in self._expected
-        self._expected.discard(frame.pts)
-        return expected
+        ready = []
+        while self._held and self._held[0][0] < certain:
+            ready.append(self._held.popleft()[1])
+        return ready
 
     def reset(self) -> None:
         super().reset()
