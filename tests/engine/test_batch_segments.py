@@ -13,6 +13,10 @@ from bestshot_trt import pipeline
 from bestshot_trt.batch.workers import segments
 from bestshot_trt.batch.workers.messages import RangeTask
 from bestshot_trt.config import AnalyzeConfig, Config
+from bestshot_trt.decode import probe
+from bestshot_trt.decode._pyav import sampled_frames
+from bestshot_trt.frames import DecodeReport
+from bestshot_trt.plan import SampleGrid
 from bestshot_trt.progress import silent
 
 FPS = 8.0
@@ -79,6 +83,17 @@ def test_a_damaged_take_comes_out_as_in_one_pass(
     task = RangeTask(path=damaged, config=Config(analyze=config), parts=tmp_path / "parts", within=range(24, 48))
     segments.analyse(task, silent)
     made.assert_same(segments.whole(damaged, config, tmp_path / "parts", silent), whole)
+
+
+def test_damage_is_told_before_any_picture_that_it_has_touched(take: Path, damaged: Path, clips: Any) -> None:
+    sound = clips.sample(probe(take), FPS).samples
+    info, report = probe(damaged), DecodeReport()
+    touched = 0
+    for sampled in sampled_frames(info, SampleGrid(FPS, info.time_base, info.start_pts), report):
+        if (sampled.pts, clips.digest(sampled.frame)) not in sound.values():
+            touched += 1
+            assert report.damaged
+    assert touched
 
 
 def test_parts_of_another_decoder_are_not_asked_for(

@@ -220,7 +220,6 @@ class _Planned:
             self._report.packets_fed += sum(needed.feed)
             if any(needed.feed):
                 yield from self._begin(needed)
-        self._report.damaged |= bool(self._errors or self._lost)
 
     def _begin(self, group: Group[Packet[VideoStream]]) -> Iterator[Sampled]:
         """Decode ``group`` beside others, once what follows is known; or after them, where it cannot be by itself."""
@@ -291,7 +290,10 @@ class _Planned:
         self._expect(group)
         for packet in group.fed():
             errors = feeder.errors
-            yield from self._collect(feeder.feed(packet))
+            frames = feeder.feed(packet)
+            # Said before any picture that it may have touched is given: whoever keeps that must know.
+            self._report.damaged |= feeder.errors > errors
+            yield from self._collect(frames)
             if feeder.errors > errors:
                 yield from self._rescue_damaged()
 
@@ -315,6 +317,7 @@ class _Planned:
         pts, group = self._waiting.popleft()
         frame = self._rescuer.find(group, pts) if group.closed else None
         if frame is None:
+            self._report.damaged = True
             self._lost.extend(group.wanted[pts])
         else:
             yield Sampled(group.wanted[pts], pts, frame)
