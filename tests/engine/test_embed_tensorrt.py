@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import _thread
 import dataclasses
 import gc
+import signal
 import threading
 import time
 from pathlib import Path
@@ -276,7 +276,8 @@ def test_ctrl_c_ends_a_build_and_leaves_nothing(
 
     def during() -> None:
         steps.append(len(steps))
-        _thread.interrupt_main()
+        # A true signal, which wakes a thread that waits.
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
         assert builds[0]._stopped.wait(300)
 
     monkeypatch.setattr(_engine, "_Monitoring", Monitoring)
