@@ -17,7 +17,7 @@ def save_graph(graph: Any, path: Path) -> None:
 
     The weights of a graph in fp32 go into a file of their own beside it, written first, since ONNX Runtime maps such a
     file. Of the text tower's it then reads what a prompt needs, which is answered in a tenth of the time; the image
-    tower is loaded in half of it, and never held twice.
+    tower is loaded in half of it.
 
     Raises:
         ExportError: it cannot be written.
