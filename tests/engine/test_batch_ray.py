@@ -106,6 +106,7 @@ def test_a_long_take_is_shared_by_tasks_of_ray_and_comes_out_as_in_one_pass(clip
     shutil.rmtree(out)
     on_ray = [*ask, "--ray", "local", "--ray-cpus", "0.5", "--workers", "2"]
     two = subprocess.run(on_ray, capture_output=True, text=True, check=False, timeout=300)
+    assert two.returncode == 0, two.stderr
     given = [json.loads(line)["stages"] for line in two.stderr.splitlines() if '"given"' in line]
     assert given == ["analyze a part", "analyze a part", "analyze, pick, export"]
     assert results(out) == expected

@@ -334,7 +334,8 @@ def test_a_limit_on_file_sizes_is_exit_code_8_and_leaves_only_whole_files(long_t
     def limit():
         resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))
 
-    call = [*RUN, "run", long_take, "-o", tmp_path / "out", "-k", "1", "--quality", "100", "--score-height", "64"]
+    options = ["-k", "1", "--quality", "100", "--score-height", "64", "-q"]
+    call = [*RUN, "run", long_take, "-o", tmp_path / "out", *options]
     done = subprocess.run(call, capture_output=True, text=True, check=False, preexec_fn=limit)
     assert done.returncode == 8
     assert "Traceback" not in done.stderr
