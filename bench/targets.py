@@ -21,7 +21,7 @@ LEAST_S = 10.0
 """Shorter takes mostly measure how fast a process starts."""
 LONG_S = 300.0
 """Takes so long are run once: what they say varies less."""
-MODEL_S, OUTSIDE_S = 20.0, 60.0
+PART_S = 60.0
 """So much of a take is used with a model, as embedding costs the same everywhere in it; and for what is outside."""
 LEFT_OUT = 0.75
 """A take of which no more than this share of packets must be decoded counts as one with non-reference pictures."""
@@ -198,9 +198,9 @@ def steps(footage: Sequence[str], model: Path | None, runs: int) -> Iterator[Ste
     takes = tuple(footage)
     for case in ("decode", "score"):
         yield from (Step(case=case, inputs=(take,), runs=1 if seconds_of(take) >= LONG_S else runs) for take in takes)
-    yield from (Step(case="outside", inputs=(_part(take, OUTSIDE_S),), runs=runs) for take in takes)
+    yield from (Step(case="outside", inputs=(_part(take, PART_S),), runs=runs) for take in takes)
     if model:
-        parts = [_part(take, MODEL_S) for take in takes]
+        parts = [_part(take, PART_S) for take in takes]
         for precision in ("fp32", *(("int8",) if admits_int8(model) else ())):
             for part in parts:
                 yield Step(case="score", inputs=(part,), runs=1, model=model, precision=precision)

@@ -179,7 +179,7 @@ def test_targets_measure_what_can_be_measured_and_use_part_of_a_long_take_with_a
     take = clip(H264, seconds=4)
     found = list(targets.steps([f"loop:{take}:600"], tiny_model.path, 2))
     assert {step.case for step in found} >= {"start", "pick", "kernels", "decode", "outside", "score", "memory"}
-    assert {step.inputs for step in found if step.model and step.case == "score"} == {(f"loop:{take}:20",)}
+    assert {step.inputs for step in found if step.model and step.case == "score"} == {(f"loop:{take}:60",)}
     assert {step.runs for step in found if step.case == "decode"} == {1}
     assert found[-1].inputs == ("made:h264:1080p:60",)
 

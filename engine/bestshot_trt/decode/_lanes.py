@@ -47,12 +47,12 @@ class Lane:
 
 
 class Lanes:
-    """The groups at work, oldest first: one more than there are cores, so that none is idle while one's turn ends."""
+    """The groups at work, oldest first: as many as there are cores, so that the oldest is soon done."""
 
     def __init__(self, info: VideoInfo, open_feeder: Open, *, enabled: bool) -> None:
         cores = usable_cores() or 1
         self._picture_bytes = info.width * info.height * 3 // 2
-        self._most = min(cores + 1, MOST_LANES)
+        self._most = min(cores, MOST_LANES)
         self._threads = max(1, cores // MOST_LANES)
         self._enabled = enabled and cores > 1 and self._picture_bytes <= PICTURE_BYTES
         self._open = open_feeder
