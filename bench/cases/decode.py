@@ -13,9 +13,10 @@ import imageio_ffmpeg
 
 from bestshot_trt.bitstream import parser_for
 from bestshot_trt.decode import PyAVDecoder, open_container, packets_of, probe, stream_of
+from bestshot_trt.decode._open import described
 from bestshot_trt.decode._pyav import sampled_frames
 from bestshot_trt.frames import DecodeReport
-from bestshot_trt.plan import Group, PacketInfo, Planner, SampleGrid
+from bestshot_trt.plan import Group, Planner, SampleGrid
 from bestshot_trt.speed.quick import embed_all
 from bestshot_trt.speed.timing import Seconds, paired, process, summarise, wall_of
 
@@ -98,9 +99,7 @@ def write_needed(path: Path, fps: float, out: Path) -> float:
         planner: Planner[av.Packet[av.VideoStream]] = Planner(grid, drop=True)
         groups: list[Group[av.Packet[av.VideoStream]]] = []
         for packet in packets_of(take, stream):
-            kind = parser.classify(bytes(packet))
-            about = PacketInfo(packet.pts, packet.duration or 0, packet.size, packet.is_discard, kind)
-            groups.extend(planner.push(about, packet))
+            groups.extend(planner.push(described(packet, parser.classify(bytes(packet))), packet))
         groups.extend(planner.flush())
         track = written.add_stream_from_template(stream)
         needed = [packet for group in groups for packet in group.fed()]

@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
+from ..bitstream import PacketKind
 from ..errors import InputError, shown
 from ..files import check_regular
 from ..frames import VideoInfo
+from ..plan import PacketInfo
 from ..streams import stream_at
 
 if TYPE_CHECKING:
@@ -149,6 +151,11 @@ def seek(container: InputContainer, stream: VideoStream, target: int) -> bool:
     except av.FFmpegError:
         return False
     return True
+
+
+def described(packet: Packet[VideoStream], kind: PacketKind) -> PacketInfo:
+    """What planning needs to know of ``packet``, which is of this ``kind``."""
+    return PacketInfo(packet.pts, packet.duration or 0, packet.size, packet.is_discard, kind)
 
 
 def packets_of(

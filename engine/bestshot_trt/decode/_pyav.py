@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from ..bitstream import IntraParser, Parser, parser_for
 from ..config import AnalyzeConfig
@@ -28,7 +28,7 @@ from ..streams import stream_at
 from ._batch import Pictures
 from ._feeder import Damaged, Feeder, StrictFeeder, open_context
 from ._lanes import Lanes
-from ._open import packets_of, reopen_container, stream_of
+from ._open import described, packets_of, reopen_container, stream_of
 from ._probe import frame_pts, plausible_pts
 from ._rescue import Rescuer
 from ._section import WHOLE, Section, overlap
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from av.video.codeccontext import VideoCodecContext
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
+
+AnyFeeder = TypeVar("AnyFeeder", bound=Feeder)
 
 PREFETCH_FRAMES = 6
 """Decoded frames waiting to be measured: 18 MB at 1080p, 75 MB at 4K (8-bit 4:2:0)."""
@@ -254,14 +256,15 @@ class _Planned:
 
     def _open(self, group: Group[Packet[VideoStream]]) -> Feeder:
         """One decoder for ``group`` and all that follows."""
-        context = self._unused or open_context(self._info)
-        feeder = StrictFeeder(context, threads=0) if self._lanes.used else Feeder(context, threads=0)
-        self._rescuer.prime(feeder, group)
-        return feeder
+        return self._opened(StrictFeeder if self._lanes.used else Feeder, group, threads=0)
 
     def _open_lane(self, group: Group[Packet[VideoStream]], threads: int) -> StrictFeeder:
+        return self._opened(StrictFeeder, group, threads)
+
+    def _opened(self, kind: type[AnyFeeder], group: Group[Packet[VideoStream]], threads: int) -> AnyFeeder:
+        """A decoder that begins with ``group``; the first is that of the container that packets come from."""
         context, self._unused = self._unused or open_context(self._info), None
-        feeder = StrictFeeder(context, threads)
+        feeder = kind(context, threads)
         self._rescuer.prime(feeder, group)
         return feeder
 
@@ -279,8 +282,7 @@ class _Planned:
         self._waiting.extend((pts, group) for pts in group.wanted)
 
     def _describe(self, packet: Packet[VideoStream]) -> PacketInfo:
-        kind = self._parser.classify(bytes(packet))
-        return PacketInfo(packet.pts, packet.duration or 0, packet.size, packet.is_discard, kind)
+        return described(packet, self._parser.classify(bytes(packet)))
 
     def _decode(self, group: Group[Packet[VideoStream]]) -> Iterator[Sampled]:
         while self._lanes.busy:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from ..bitstream import H264Parser, HevcParser, IntraParser, parser_for
 from ..frames import DecodeReport, VideoInfo
 from ..plan import Group, PacketInfo, Planner, SampleGrid
-from ._open import open_container, stream_of
+from ._open import described, open_container, stream_of
 from ._pyav import demuxed
 from ._steady import Steady
 from ._vp9 import Vp9Parser
@@ -202,7 +202,7 @@ class Segmenter:
         if kind.closed and self._has_parameters and not kind.parameters:
             raise NotForSegments("parameter sets amid the stream that its keyframes do not repeat")
         self._has_parameters |= kind.parameters
-        return PacketInfo(packet.pts, packet.duration or 0, packet.size, packet.is_discard, kind)
+        return described(packet, kind)
 
     def _is_full(self, run: _Run, following: Group[VideoPacket]) -> bool:
         first, after = run.groups[0].infos[0].pts, following.infos[0].pts
