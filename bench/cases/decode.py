@@ -11,9 +11,8 @@ from pathlib import Path
 import av
 import imageio_ffmpeg
 
-from bestshot_trt.bitstream import parser_for
 from bestshot_trt.decode import PyAVDecoder, open_container, packets_of, probe, stream_of
-from bestshot_trt.decode._open import described
+from bestshot_trt.decode._open import described, parser_of
 from bestshot_trt.decode._pyav import sampled_frames
 from bestshot_trt.frames import DecodeReport
 from bestshot_trt.plan import Group, Planner, SampleGrid
@@ -93,7 +92,7 @@ def write_needed(path: Path, fps: float, out: Path) -> float:
         pass
     with open_container(path) as take, av.open(str(out), "w") as written:
         stream = stream_of(take, info.stream_index)
-        parser = parser_for(info.codec, bytes(stream.codec_context.extradata or b""), intra_only=False)
+        parser = parser_of(stream, info.codec)
         if parser is None:
             raise Skipped(f"{info.codec}: every packet is decoded")
         planner: Planner[av.Packet[av.VideoStream]] = Planner(grid, drop=True)

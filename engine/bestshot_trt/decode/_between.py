@@ -10,12 +10,12 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..bitstream import Parser, parser_for
+from ..bitstream import Parser
 from ..errors import DecodeError, shown
 from ..frames import VideoInfo
 from ..plan import time_on_screen
 from ._feeder import Feeder
-from ._open import open_container, packets_of, seek, stream_of
+from ._open import open_container, packets_of, parser_of, seek, stream_of
 from ._probe import frame_pts, is_plausible
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def _frames_from(info: VideoInfo, pts: int) -> Iterator[VideoFrame]:
         stream = stream_of(container, info.stream_index)
         context = stream.codec_context
         context.thread_type = "AUTO"
-        parser = parser_for(info.codec, bytes(context.extradata or b""), intra_only=False)
+        parser = parser_of(stream, info.codec)
         feeder = Feeder(context)
         for packet in _packets_from(info.path, container, stream, feeder, parser, pts):
             yield from feeder.feed(packet)

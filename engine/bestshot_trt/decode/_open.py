@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from ..bitstream import PacketKind
+from ..bitstream import PacketKind, Parser, parser_for
 from ..errors import InputError, shown
 from ..files import check_regular
 from ..frames import VideoInfo
@@ -28,14 +28,18 @@ _OPTIONS = {"protocol_whitelist": "file", "format_whitelist": _CONTAINERS}
 # To guess a frame rate from uneven times, libavformat decodes twenty pictures first. MP4 and QuickTime tell it, and
 # how long each packet lasts; elsewhere libavformat may go by the rate for that.
 _NO_GUESS = {**_OPTIONS, "fpsprobesize": "0"}
+_INTRA_ONLY = 1
+"""libavcodec's AV_CODEC_PROP_INTRA_ONLY."""
 
 
-def check_path(path: Path) -> None:
-    """Refuse what cannot be a video file, before any library sees it.
+def _check(path: Path) -> None:
+    """Refuse what cannot be a video file, before any library sees it; streams refuse for themselves.
 
     Raises:
         InputError: missing, a folder, a pipe or device, empty, or not readable.
     """
+    if stream_at(path) is not None:
+        return
     check_regular(path)
     if path.stat().st_size == 0:
         raise InputError(f"{shown(path)}: is empty (0 bytes); copy or record it again")
@@ -49,6 +53,7 @@ def open_container(path: Path) -> InputContainer:
     Raises:
         InputError: it is not a file of video, or damaged beyond reading.
     """
+    _check(path)
     return _open(path, _OPTIONS)
 
 
@@ -58,6 +63,7 @@ def reopen_container(info: VideoInfo) -> InputContainer:
     Raises:
         InputError: the file is gone or changed beyond reading.
     """
+    _check(info.path)
     return _open(info.path, _NO_GUESS if info.container.startswith("mov") else _OPTIONS)
 
 
@@ -67,21 +73,22 @@ def open_unseen(path: Path) -> InputContainer:
     Raises:
         InputError: it is not a file of video, or damaged beyond reading.
     """
+    _check(path)
     if stream_at(path) is None and _is_mp4(path):
         container = _open(path, _NO_GUESS)
         if all(stream.average_rate for stream in video_streams(container)[:1]):
             return container
         container.close()
-    return open_container(path)
+    return _open(path, _OPTIONS)
 
 
 def _is_mp4(path: Path) -> bool:
-    check_path(path)
     with path.open("rb") as file:
         return file.read(8)[4:] == b"ftyp"
 
 
 def _open(path: Path, options: dict[str, str]) -> InputContainer:
+    """Open ``path``, which was checked."""
     import av
 
     try:
@@ -97,7 +104,6 @@ def _named(path: Path) -> str | IO[bytes]:
     stream = stream_at(path)
     if stream is not None:
         return stream.open(str(path.absolute()))
-    check_path(path)
     absolute = str(path.absolute())
     try:
         absolute.encode()
@@ -140,6 +146,13 @@ def stream_of(container: InputContainer, index: int) -> VideoStream:
         if stream.index == index:
             return stream
     raise InputError(f"{shown(container.name)}: no longer holds video track {index}; it changed, analyze it again")
+
+
+def parser_of(stream: VideoStream, codec: str) -> Parser | None:
+    """What tells the packets of ``stream``, of this ``codec``, apart; None when all of them must be decoded."""
+    context = stream.codec_context
+    intra_only = bool(int(context.codec.properties) & _INTRA_ONLY)
+    return parser_for(codec, bytes(context.extradata or b""), intra_only=intra_only)
 
 
 def seek(container: InputContainer, stream: VideoStream, target: int) -> bool:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, TypeVar
 
-from ..bitstream import IntraParser, Parser, parser_for
+from ..bitstream import IntraParser, Parser
 from ..config import AnalyzeConfig
 from ..errors import DecodeError
 from ..frames import DecodeReport, FrameBatch, LostStretch, ModelView, VideoInfo, score_size
@@ -28,7 +28,7 @@ from ..streams import stream_at
 from ._batch import Pictures
 from ._feeder import Damaged, Feeder, StrictFeeder, open_context
 from ._lanes import Lanes
-from ._open import described, packets_of, reopen_container, stream_of
+from ._open import described, packets_of, parser_of, reopen_container, stream_of
 from ._probe import frame_pts, plausible_pts
 from ._rescue import Rescuer
 from ._section import WHOLE, Section, overlap
@@ -48,7 +48,6 @@ DAMAGE_LEAD_S = 60.0
 """So much before damage the one decoder begins that shows it: what it conceals depends on what it has seen."""
 CLAIM_SLACK_S = 1.0
 """So much less video than the container announces is worth a note."""
-_INTRA_ONLY = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,12 +138,7 @@ def _one_pass(
 ) -> Iterator[Sampled]:
     with reopen_container(info) as container:
         stream = stream_of(container, info.stream_index)
-        context = stream.codec_context
-        parser = parser_for(
-            info.codec,
-            bytes(context.extradata or b""),
-            intra_only=bool(int(context.codec.properties) & _INTRA_ONLY),
-        )
+        parser = parser_of(stream, info.codec)
         if parser is None or not parser.frames_only:
             yield from _Unplanned(info, grid, report, within, lost).run(container, stream)
         else:

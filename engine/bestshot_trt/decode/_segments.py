@@ -16,10 +16,10 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from ..bitstream import H264Parser, HevcParser, IntraParser, parser_for
+from .. import bitstream
 from ..frames import DecodeReport, VideoInfo
 from ..plan import Group, PacketInfo, Planner, SampleGrid
-from ._open import described, open_container, stream_of
+from ._open import described, open_container, parser_of, stream_of
 from ._pyav import demuxed
 from ._steady import Steady
 from ._vp9 import Vp9Parser
@@ -44,7 +44,7 @@ FULL_RANGE = {
 """Filters of libavcodec that change a stream's tag and nothing else. DALI makes 8-bit RGB by it; as of full range next
 to nothing of a picture of limited range is cut off at 0 and 255, and its codes can be won back."""
 
-Parser = H264Parser | HevcParser | IntraParser | Vp9Parser
+Parser = bitstream.Parser | Vp9Parser
 
 
 class NotForSegments(Exception):
@@ -287,8 +287,7 @@ def why_not_segments(info: VideoInfo) -> str | None:
 def _parser_of(info: VideoInfo, stream: VideoStream) -> Parser:
     if info.codec == "vp9":
         return Vp9Parser(info.width, info.height)
-    extradata = bytes(stream.codec_context.extradata or b"")
-    parser = parser_for(info.codec, extradata, intra_only=info.codec == "mjpeg")
+    parser = parser_of(stream, info.codec)
     assert parser is not None
     return parser
 
