@@ -110,7 +110,7 @@ def embeddings_of(count):
 @pytest.mark.parametrize("most", [1, 30, 40])
 @pytest.mark.parametrize("count", [4, 5, 24, 60])
 def test_embeddings_that_wait_in_a_file_come_back_in_order(monkeypatch, most, count):
-    monkeypatch.setattr("bestshot_trt.samples._SPOOL_BYTES", most)
+    monkeypatch.setattr("bestshot_trt.columns._SPOOL_BYTES", most)
     assert embeddings_of(count) == list(range(count))
 
 
@@ -133,13 +133,13 @@ class FullDisk(io.FileIO):
 @pytest.mark.parametrize("partly", [True, False])
 @pytest.mark.parametrize("room", [0, 20, 50, 130])
 def test_a_full_disk_leaves_embeddings_in_memory(monkeypatch, tmp_path, room, partly):
-    monkeypatch.setattr("bestshot_trt.samples._SPOOL_BYTES", 1)
+    monkeypatch.setattr("bestshot_trt.columns._SPOOL_BYTES", 1)
     monkeypatch.setattr("tempfile.TemporaryFile", lambda buffering: FullDisk(tmp_path / "file", room, partly))
     assert embeddings_of(60) == list(range(60))
 
 
 def test_a_disk_that_takes_no_file_leaves_embeddings_in_memory(monkeypatch, tmp_path):
-    monkeypatch.setattr("bestshot_trt.samples._SPOOL_BYTES", 1)
+    monkeypatch.setattr("bestshot_trt.columns._SPOOL_BYTES", 1)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "nowhere"))
     assert embeddings_of(60) == list(range(60))
 
