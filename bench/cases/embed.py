@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from bestshot_trt.backends import CPU_AHEAD
-from bestshot_trt.embed import Embedded
+from bestshot_kernels.frame_stats import frame_stats
+from bestshot_trt.backends import CPU_AHEAD, Backend
+from bestshot_trt.decode import PyAVDecoder
 from bestshot_trt.embed._onnx import OnnxEmbedder
 from bestshot_trt.embed.model_folder import PRECISIONS, open_folder
-from bestshot_trt.frames import Later
+from bestshot_trt.frames import FrameBatch, finished
+from bestshot_trt.speed.quick import embed_all
 from bestshot_trt.speed.timing import Pairs, summarise
 
 from ..figures import compared
@@ -49,15 +50,25 @@ def embed(request: Request, path: Path) -> Iterator[Row]:
 
 def _timed(embedder: OnnxEmbedder, pictures: npt.NDArray[np.uint8], batch: int) -> float:
     """Seconds for all pictures, with as many batches on their way as in an analysis."""
+    backend = _backend(embedder, batch)
+    taken = FrameBatch(pictures, np.arange(PICTURES, dtype=np.float64), np.arange(PICTURES), views=pictures)
     started = time.perf_counter()
-    results: deque[Later[Embedded]] = deque()
-    for first in range(0, PICTURES, batch):
-        results.append(embedder.embed(pictures[first : first + batch]))
-        if len(results) > CPU_AHEAD:
-            results.popleft()()
-    for result in results:
-        result()
+    embed_all(backend, [taken])
     return time.perf_counter() - started
+
+
+def _backend(embedder: OnnxEmbedder, batch: int) -> Backend:
+    """An analysis's on the CPU, but with ``embedder`` and so many pictures at a time."""
+    embedder.batch_size = batch
+    return Backend(
+        name="cpu",
+        fallback_reason=None,
+        decoder=PyAVDecoder(),
+        measure=lambda pixels: finished(frame_stats(pixels)),
+        embedder=embedder,
+        model_note=None,
+        embeds_ahead=CPU_AHEAD,
+    )
 
 
 def _cosines(embedders: dict[str, OnnxEmbedder], pictures: npt.NDArray[np.uint8]) -> dict[str, float]:
