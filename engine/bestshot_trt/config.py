@@ -6,125 +6,60 @@ Symbols in brackets are those of the pipeline document.
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass, field
 from typing import Any
 
+from .bounds import LARGEST, check, setting
 from .errors import ConfigError
 
-_LARGEST = 1e12
-"""Numbers beyond this, infinities and NaN are no setting."""
 SHORTEST_CLIP_S = 0.001
 LONGEST_CLIP_S = 7200.0
-
-
-def _setting(
-    default: Any,
-    help: str,
-    *,
-    low: float | None = None,
-    high: float | None = None,
-    above: float | None = None,
-    choices: tuple[str, ...] | None = None,
-    unit: str = "",
-    flags: tuple[str, ...] = (),
-    metavar: str | None = None,
-) -> Any:
-    """A dataclass field that knows its help text and bounds (``above`` excludes the bound itself).
-
-    ``flags`` are what the command line calls it, where that is not its name; ``metavar`` stands for its value there.
-    """
-    bounds = {"low": low, "high": high, "above": above, "choices": choices, "unit": unit}
-    return field(default=default, metadata={"help": help, "flags": flags, "metavar": metavar, **bounds})
-
-
-def describe_bounds(setting: dataclasses.Field[Any]) -> str:
-    """The allowed values of one setting in words, such as ``above 0, at most 60 Hz``."""
-    meta = setting.metadata
-    if meta.get("choices"):
-        return "one of " + ", ".join(meta["choices"])
-    parts = []
-    if meta.get("above") is not None:
-        parts.append(f"above {meta['above']:g}")
-    if meta.get("low") is not None:
-        parts.append(f"at least {meta['low']:g}")
-    if meta.get("high") is not None:
-        parts.append(f"at most {meta['high']:g}")
-    return (", ".join(parts) + (f" {meta['unit']}" if meta.get("unit") else "")).strip()
-
-
-def _is_within(value: Any, setting: dataclasses.Field[Any]) -> bool:
-    meta = setting.metadata
-    if meta.get("choices"):
-        return value in meta["choices"]
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return False
-    if not -_LARGEST < value < _LARGEST:
-        return False
-    if "int" in str(setting.type) and not isinstance(value, int):
-        return False
-    above, low, high = meta.get("above"), meta.get("low"), meta.get("high")
-    return (above is None or value > above) and (low is None or value >= low) and (high is None or value <= high)
-
-
-def _check(config: Any) -> None:
-    """Raise `ConfigError` for the first field whose value is of the wrong type or out of bounds."""
-    for setting in dataclasses.fields(config):
-        value = getattr(config, setting.name)
-        kind = {"str": str, "bool": bool}.get(str(setting.type))
-        if kind is not None and not isinstance(value, kind):
-            need = "true or false" if kind is bool else "a text"
-            raise ConfigError(f"{setting.name} is {value!r}; it must be {need}")
-        if not describe_bounds(setting) or (value is None and "None" in str(setting.type)):
-            continue
-        if not _is_within(value, setting):
-            raise ConfigError(f"{setting.name} is {value!r}; it must be {describe_bounds(setting)}")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Weights:
     """Weights of the score ``S = w_a A + w_s Sh - w_e E + w_c C``."""
 
-    aesthetic: float = _setting(1.0, "weight of the aesthetic [w_a]", low=-100, high=100)
-    sharpness: float = _setting(0.5, "weight of the sharpness [w_s]", low=-100, high=100)
-    exposure: float = _setting(0.5, "weight of the exposure penalty, subtracted [w_e]", low=-100, high=100)
-    prompt: float | None = _setting(
+    aesthetic: float = setting(1.0, "weight of the aesthetic [w_a]", low=-100, high=100)
+    sharpness: float = setting(0.5, "weight of the sharpness [w_s]", low=-100, high=100)
+    exposure: float = setting(0.5, "weight of the exposure penalty, subtracted [w_e]", low=-100, high=100)
+    prompt: float | None = setting(
         None, "weight of the prompt similarity [w_c]; unset: 0.5 with a prompt, else 0", low=-100, high=100
     )
 
     def __post_init__(self) -> None:
-        _check(self)
+        check(self)
 
 
 @dataclass(frozen=True, kw_only=True)
 class AnalyzeConfig:
     """What `analyze` does: the expensive half. Changing any of these means decoding again."""
 
-    fps: float = _setting(3.0, "samples per second of media time; 2 to 5 is usual", above=0, high=60, unit="Hz")
-    score_height: int = _setting(
+    fps: float = setting(3.0, "samples per second of media time; 2 to 5 is usual", above=0, high=60, unit="Hz")
+    score_height: int = setting(
         720, "short side of the picture that is measured, never scaled up", low=16, high=4320, unit="pixels"
     )
-    model: str = _setting(
+    model: str = setting(
         "auto",
         "CLIP model: a name of `bestshot-trt models list`, a folder that models export made, "
         "auto for one that is here or can be pulled, or none for the stand-in",
     )
-    precision: str = _setting(
+    precision: str = setting(
         "auto",
         "arithmetic of the CLIP model; auto is fp32 on the CPU and fp16 for TensorRT; "
         "bf16, and fp8 where the model has such a graph, for TensorRT only; "
         "int8 on the CPU only, where models verify found it close enough",
         choices=("auto", "fp32", "fp16", "bf16", "fp8", "int8"),
     )
-    framing: str = _setting(
+    framing: str = setting(
         "crop",
         "how a frame becomes the model's square: its middle, all of it squashed, or all of it with bars",
         choices=("crop", "squash", "pad"),
     )
-    backend: str = _setting("auto", "where to decode and measure", choices=("auto", "cpu", "gpu"))
+    backend: str = setting("auto", "where to decode and measure", choices=("auto", "cpu", "gpu"))
 
     def __post_init__(self) -> None:
-        _check(self)
+        check(self)
 
 
 def _check_texts(name: str, value: Any) -> None:
@@ -146,37 +81,37 @@ class PickConfig:
     """What `pick` does: the cheap half. Nothing here needs the footage again."""
 
     weights: Weights = field(default_factory=Weights)
-    prompt: tuple[str, ...] = _setting(
+    prompt: tuple[str, ...] = setting(
         (),
         'what a good moment shows, as "well-lit interior wide shot"; may be repeated (CLIP models only)',
         metavar="TEXT",
     )
     """Texts that a good moment fits (CLIP); more of them count by their mean."""
-    avoid: tuple[str, ...] = _setting((), "what it does not show; may be repeated (CLIP models only)", metavar="TEXT")
+    avoid: tuple[str, ...] = setting((), "what it does not show; may be repeated (CLIP models only)", metavar="TEXT")
     """Texts that it does not fit; the mean of their similarities is subtracted."""
-    normalize: str = _setting(
+    normalize: str = setting(
         "track",
         "map each measure to [0, 1] over the take, or keep raw values",
         choices=("track", "none"),
     )
-    window: float = _setting(2.0, "half width of the smoothing window [W]", low=0, high=3600, unit="s")
-    min_gap: float = _setting(5.0, "least time between two peaks [Delta]", low=0, high=86400, unit="s")
-    top: int = _setting(5, "how many moments to keep [K]", low=1, high=1000, flags=("-k", "--top"))
-    pre: float = _setting(1.0, "clip length before the peak [L_pre]", low=0, high=3600, unit="s")
-    post: float = _setting(2.0, "clip length after the peak [L_post]", low=0, high=3600, unit="s")
-    clip_length: tuple[float, float] | None = _setting(
+    window: float = setting(2.0, "half width of the smoothing window [W]", low=0, high=3600, unit="s")
+    min_gap: float = setting(5.0, "least time between two peaks [Delta]", low=0, high=86400, unit="s")
+    top: int = setting(5, "how many moments to keep [K]", low=1, high=1000, flags=("-k", "--top"))
+    pre: float = setting(1.0, "clip length before the peak [L_pre]", low=0, high=3600, unit="s")
+    post: float = setting(2.0, "clip length after the peak [L_post]", low=0, high=3600, unit="s")
+    clip_length: tuple[float, float] | None = setting(
         None,
         "grow each clip around its peak to between MIN and MAX seconds, as 3:7; "
         "puts --pre and --post of a file or preset out of use",
         metavar="MIN:MAX",
     )
     """(shortest, longest) seconds: grow each clip around its peak instead of using ``pre`` and ``post``."""
-    diversity: float = _setting(
+    diversity: float = setting(
         0.12, "least cosine distance between two kept moments [tau]; 0 keeps near duplicates", low=0, high=2
     )
 
     def __post_init__(self) -> None:
-        _check(self)
+        check(self)
         for name in ("prompt", "avoid"):
             _check_texts(name, getattr(self, name))
         if self.clip_length is None:
@@ -195,31 +130,31 @@ class PickConfig:
 class ExportConfig:
     """What `export` writes."""
 
-    encoder: str = _setting(
+    encoder: str = setting(
         "auto",
         "what encodes clips: nvenc on an NVIDIA GPU, software on the CPU, auto whichever is proven to work",
         choices=("auto", "nvenc", "software"),
     )
-    codec: str = _setting(
+    codec: str = setting(
         "auto",
         "codec of clips; auto is h264, but hevc for HDR that stays and av1 in webm",
         choices=("auto", "h264", "hevc", "av1"),
     )
-    quality: int = _setting(65, "quality of clips in any codec; 65 is CRF 18 of x264", low=0, high=100)
-    effort: str = _setting(
+    quality: int = setting(65, "quality of clips in any codec; 65 is CRF 18 of x264", low=0, high=100)
+    effort: str = setting(
         "fast", "how hard the encoder works for a smaller file", choices=("fastest", "fast", "medium", "slow")
     )
-    container: str = _setting(
+    container: str = setting(
         "mp4", "what clips are wrapped in; webm takes av1 only", choices=("mp4", "mov", "mkv", "webm")
     )
-    height: int | None = _setting(
+    height: int | None = setting(
         None,
         "largest short side of clips, as 720; never scaled up; unset: the take's",
         low=16,
         high=4320,
         unit="pixels",
     )
-    fps: float | None = _setting(
+    fps: float | None = setting(
         None,
         "constant frame rate of clips, as 29.97; unset: every picture at its own time",
         low=1,
@@ -227,69 +162,72 @@ class ExportConfig:
         unit="Hz",
         flags=("--clip-fps",),
     )
-    jobs: int | None = _setting(None, "clips cut at a time; unset: 1, 2 with eight cores, 3 with NVENC", low=1, high=32)
-    sdr: bool = _setting(
+    jobs: int | None = setting(None, "clips cut at a time; unset: 1, 2 with eight cores, 3 with NVENC", low=1, high=32)
+    sdr: bool = setting(
         False, "tone-map HDR takes to SDR; else they stay HDR where the codec can", flags=("--sdr/--hdr",)
     )
-    stabilize: str = _setting(
+    stabilize: str = setting(
         "off",
         "steady shaky clips: vidstab in two passes, deshake in one; kept where they measure steadier",
         choices=("off", "vidstab", "deshake"),
     )
-    color: str = _setting(
+    color: str = setting(
         "off", "auto for a gentle correction of exposure, white balance and contrast; a FILE.cube; or off"
     )
-    copy: bool = _setting(
+    copy: bool = setting(
         False,
         "cut without encoding, at keyframes: lossless and fast, but clips begin early and may end late; "
         "the table says by how much",
         flags=("--copy/--encode",),
     )
-    reel: bool = _setting(
+    reel: bool = setting(
         False, "also join the moments in one file, in one encode from the take", flags=("--reel/--no-reel",)
     )
-    reel_order: str = _setting("time", "order of the moments in the reel", choices=("time", "rank"))
-    crossfade: float = _setting(0.0, "cross-fade between moments of the reel", low=0, high=10, unit="s")
-    audio: bool = _setting(True, "keep the sound", flags=("--audio/--no-audio",))
-    cut_lists: bool = _setting(
+    reel_order: str = setting("time", "order of the moments in the reel", choices=("time", "rank"))
+    crossfade: float = setting(0.0, "cross-fade between moments of the reel", low=0, high=10, unit="s")
+    audio: bool = setting(True, "keep the sound", flags=("--audio/--no-audio",))
+    cut_lists: bool = setting(
         True,
         "write the cuts for editors: OTIO, FCPXML, FCP7 XML, EDL and chapters",
         flags=("--cut-lists/--no-cut-lists",),
     )
-    timecode: str = _setting(
+    timecode: str = setting(
         "df",
         "timecode of cut lists at 29.97 and 59.94 frames a second: drop-frame or not; other rates have one kind",
         choices=("df", "ndf"),
     )
 
     def __post_init__(self) -> None:
-        _check(self)
+        check(self)
         if self.container == "webm" and self.codec not in ("auto", "av1"):
             raise ConfigError(f"container webm holds no {self.codec}; choose codec av1, or container mp4, mov or mkv")
         if self.color not in ("off", "auto") and not self.color.lower().endswith(".cube"):
             raise ConfigError(f"color is {self.color!r}; it must be off, auto, or a table as FILE.cube")
         if self.copy:
-            for name in ("height", "fps"):
-                if getattr(self, name) is not None:
-                    raise ConfigError(f"copy keeps clips as they are, and {name} would change them; leave one out")
-            for name, changes in (
-                ("sdr", self.sdr),
-                ("stabilize", self.stabilize != "off"),
-                ("color", self.color != "off"),
-            ):
-                if changes:
-                    raise ConfigError(f"copy keeps clips as they are, and {name} would change them; leave one out")
+            self._check_copy()
+
+    def _check_copy(self) -> None:
+        changes = {
+            "height": self.height is not None,
+            "fps": self.fps is not None,
+            "sdr": self.sdr,
+            "stabilize": self.stabilize != "off",
+            "color": self.color != "off",
+        }
+        for name, is_change in changes.items():
+            if is_change:
+                raise ConfigError(f"copy keeps clips as they are, and {name} would change them; leave one out")
 
 
 @dataclass(frozen=True, kw_only=True)
 class FramesConfig:
     """What `frames` writes: stills."""
 
-    format: str = _setting("jpeg", "what stills are written as", choices=("jpeg", "png", "avif"))
-    quality: int = _setting(95, "quality of JPEG and AVIF stills; PNG loses nothing", low=1, high=100)
+    format: str = setting("jpeg", "what stills are written as", choices=("jpeg", "png", "avif"))
+    quality: int = setting(95, "quality of JPEG and AVIF stills; PNG loses nothing", low=1, high=100)
 
     def __post_init__(self) -> None:
-        _check(self)
+        check(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -306,44 +244,41 @@ class Config:
 class BatchConfig:
     """How `batch` works through many takes; nothing here bears on their results."""
 
-    workers: int | None = _setting(
+    workers: int | None = setting(
         None, "worker processes; unset: one for each GPU, or for every four cores", low=1, high=256
     )
-    stall: float = _setting(300.0, "end a worker whose work has not moved for so long", low=1, high=86400, unit="s")
-    recycle: int = _setting(50, "replace a worker after so many takes", low=1, high=1_000_000)
-    memory: float | None = _setting(
+    stall: float = setting(300.0, "end a worker whose work has not moved for so long", low=1, high=86400, unit="s")
+    recycle: int = setting(50, "replace a worker after so many takes", low=1, high=1_000_000)
+    memory: float | None = setting(
         None, "end a worker that takes more; unset: its share of four fifths of this machine's", low=0.1, unit="GiB"
     )
-    ray_cpus: float = _setting(
-        4.0,
-        "CPUs that a take needs on a Ray cluster, or as many as its largest node has",
-        low=0.1,
-        high=1024,
+    ray_cpus: float = setting(
+        4.0, "CPUs that a take needs on a Ray cluster, or as many as its largest node has", low=0.1, high=1024
     )
-    ray_gpus: float | None = _setting(
+    ray_gpus: float | None = setting(
         None,
         "share of a GPU that a take needs on a Ray cluster; unset: one NVDEC's of the card it names, or 0.33",
         above=0,
         high=1,
     )
-    stage_space: float = _setting(
+    stage_space: float = setting(
         20.0, "disk for files fetched from object storage or the web, under the output folder", above=0, unit="GiB"
     )
-    stream: bool = _setting(
+    stream: bool = setting(
         False,
         "read every remote take from where it lies; else only those larger than --stage-space.",
         flags=("--stream",),
     )
     """Fetch no remote take; else only those are not fetched that are larger than ``stage_space``."""
-    max_failures: str | None = _setting(
+    max_failures: str | None = setting(
         None, "stop when more files failed: a count, or a share of all as 5%.", metavar="N|P%"
     )
     """Stop when more files failed: a count, or a share of all as ``5%``; None: never."""
-    retry_failed: bool = _setting(False, "try again what failed before.", flags=("--retry-failed",))
+    retry_failed: bool = setting(False, "try again what failed before.", flags=("--retry-failed",))
     """Try again what failed before with the same settings."""
 
     def __post_init__(self) -> None:
-        _check(self)
+        check(self)
         self.failures_allowed(1)
 
     def failures_allowed(self, files: int) -> float | None:
@@ -359,6 +294,6 @@ class BatchConfig:
             number = float(text.removesuffix("%"))
         except ValueError:
             number = -1.0
-        if not 0 <= number < _LARGEST or (not text.endswith("%") and number != int(number)):
+        if not 0 <= number < LARGEST or (not text.endswith("%") and number != int(number)):
             raise ConfigError(f"max_failures is {self.max_failures!r}; it must be a count as 10, or a share as 5%")
         return files * number / 100 if text.endswith("%") else number

@@ -7,14 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bestshot_trt.config import (
-    AnalyzeConfig,
-    Config,
-    ExportConfig,
-    PickConfig,
-    Weights,
-    describe_bounds,
-)
+from bestshot_trt.bounds import describe_bounds
+from bestshot_trt.config import AnalyzeConfig, Config, ExportConfig, PickConfig, Weights
 from bestshot_trt.errors import BestshotError, ConfigError
 
 EFFORTS = "fastest, fast, medium, slow"

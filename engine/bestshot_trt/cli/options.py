@@ -8,7 +8,8 @@ from typing import Annotated, Any, TypeAlias
 
 import typer
 
-from ..config import AnalyzeConfig, ExportConfig, FramesConfig, PickConfig, describe_bounds
+from ..bounds import describe_bounds
+from ..config import AnalyzeConfig, ExportConfig, FramesConfig, PickConfig
 from ..config import Weights as WeightsConfig
 
 Options: TypeAlias = dict[str, Any]

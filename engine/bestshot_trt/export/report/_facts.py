@@ -10,7 +10,8 @@ from urllib.parse import quote
 
 import numpy as np
 
-from ...config import PickConfig, Weights, describe_bounds
+from ...bounds import describe_bounds
+from ...config import PickConfig, Weights
 from ...errors import shown
 from ...moments import Moment, MomentsDocument
 from ...provenance import plain
