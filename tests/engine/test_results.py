@@ -13,8 +13,9 @@ import av
 import pytest
 
 import bestshot_trt as bt
-from bestshot_trt import files, moments, pipeline, results
+from bestshot_trt import files, moments, pipeline
 from bestshot_trt.export.cutlists import CUT_LISTS
+from bestshot_trt.results import _folder
 
 FAST = bt.Config(
     analyze=bt.AnalyzeConfig(score_height=64),
@@ -239,7 +240,7 @@ def test_what_a_killed_run_left_half_written_goes_and_nothing_else(take, tmp_pat
 def test_the_names_that_half_written_clips_have_are_known(tmp_path):
     with files.whole_file(tmp_path / "01_00h00m01.000s.mp4") as temporary:
         temporary.write_text("half")
-        results._remove_leftovers(tmp_path)
+        _folder._remove_leftovers(tmp_path)
         assert not temporary.exists()
         temporary.write_text("whole")
 
