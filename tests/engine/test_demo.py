@@ -9,7 +9,7 @@ import pytest
 
 from bestshot_trt import demo
 from bestshot_trt.config import Config
-from bestshot_trt.demo import PLANTED, _scenes, _take, check, make_take, run_demo
+from bestshot_trt.demo import PLANTED, _scenes, _shots, _take, check, make_take, run_demo
 from bestshot_trt.errors import ConfigError, ExportError
 from bestshot_trt.moments import Measures, Moment, MomentsDocument, Rejection
 from bestshot_trt.provenance import Backend, Decode, Machine, Program, Settings, Source, Video
@@ -131,7 +131,7 @@ def test_somebody_elses_take_is_not_overwritten(tmp_path):
 
 
 def blank(_shot, _scene, _time):
-    return np.zeros((_take.HEIGHT, _take.WIDTH, 3), np.uint8)
+    return np.zeros((_shots.HEIGHT, _shots.WIDTH, 3), np.uint8)
 
 
 def test_an_interrupted_take_leaves_nothing(tmp_path, monkeypatch):

@@ -9,7 +9,8 @@ from .. import pipeline, results
 from ..config import AnalyzeConfig, Config
 from ..moments import Moment, MomentsDocument
 from ..progress import Progress, silent
-from ._take import PLANTED, Planted, make_take
+from ._shots import PLANTED, Planted
+from ._take import make_take
 
 TAKE = "bestshot-demo.mp4"
 
