@@ -13,6 +13,7 @@ from ._version import __version__
 from .lazily import names_of as _names_of
 
 if TYPE_CHECKING:
+    from .analysis import analyze
     from .config import AnalyzeConfig, Config, ExportConfig, FramesConfig, PickConfig, Weights
     from .errors import (
         BackendUnavailable,
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
         ModelUnavailable,
     )
     from .moments import Moment, MomentsDocument, Rejection
-    from .pipeline import analyze, export, pick, run
+    from .pipeline import export, pick, run
     from .search import search
     from .stills import export_stills
     from .track import Track, read_track, write_track
@@ -62,6 +63,7 @@ __all__ = [
 
 # On first use, so that ``bestshot-trt --help`` does not wait for NumPy.
 _HOMES = {
+    "analysis": ("analyze",),
     "config": ("AnalyzeConfig", "Config", "ExportConfig", "FramesConfig", "PickConfig", "Weights"),
     "errors": (
         "BackendUnavailable",
@@ -74,7 +76,7 @@ _HOMES = {
         "ModelUnavailable",
     ),
     "moments": ("Moment", "MomentsDocument", "Rejection"),
-    "pipeline": ("analyze", "export", "pick", "run"),
+    "pipeline": ("export", "pick", "run"),
     "search": ("search",),
     "stills": ("export_stills",),
     "track": ("Track", "read_track", "write_track"),

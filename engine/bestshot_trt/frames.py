@@ -6,10 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-import numpy as np
-import numpy.typing as npt
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 Result = TypeVar("Result")
 
@@ -107,7 +108,7 @@ class FrameBatch:
     views: npt.NDArray[np.uint8] | None = None
 
     def __post_init__(self) -> None:
-        if self.pixels.dtype != np.uint8 or self.pixels.ndim != 4 or self.pixels.shape[3] != 3:
+        if self.pixels.dtype != "uint8" or self.pixels.ndim != 4 or self.pixels.shape[3] != 3:
             raise ValueError(f"pixels are {self.pixels.dtype} {self.pixels.shape}; need uint8 (n, h, w, 3)")
         if not len(self.pixels) == len(self.times) == len(self.pts):
             raise ValueError(

@@ -1,123 +1,27 @@
-"""The whole job in three steps: analyze (decode and measure), pick (rank), export (cut)."""
+"""The whole job in three steps: analyze (decode and measure, in `analysis`), pick (rank), export (cut)."""
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-from collections.abc import Generator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from . import moments, prompts, provenance, results, streams, timeline
-from .backends import Backend, open_backend
-from .config import AnalyzeConfig, Config, PickConfig
+from . import moments, prompts, provenance, results, timeline
+from .analysis import analyze_probed
+from .config import Config, PickConfig
 from .cutting import check_encoder, proving
 from .decode import probe
-from .errors import BestshotError, DecodeError, InputError, shown
+from .errors import BestshotError, InputError, shown
 from .files import check_regular
-from .frames import DecodeReport, VideoInfo
+from .frames import VideoInfo
+from .gather import rescore
 from .moments import Moment, MomentsDocument
-from .prefetch import prefetch
 from .progress import Progress, silent
-from .provenance import PROGRAM, Decode, Machine, Source, Video
-from .samples import Measured, Samples, measured
-from .source import fingerprint
-from .track import Track, TrackMeta, load_arrow, open_track, scores, write_track
-
-if TYPE_CHECKING:
-    from .embed.prove import Footage
-
-
-def analyze(path: str | Path, config: Config | None = None, progress: Progress = silent) -> Track:
-    """Sample a take and measure every sample: the expensive half. Only ``config.analyze`` matters to it.
-
-    The track's ``score`` and ``score_smooth`` are those of ``config.pick``; `pick` computes them anew.
-
-    Raises:
-        InputError: not a video file. DecodeError: no sample of it can be decoded.
-        BackendUnavailable, ModelUnavailable: what ``config`` names is not to be had here.
-    """
-    return _analyze(probe(Path(path)), config or Config(), progress)
-
-
-def _analyze(info: VideoInfo, config: Config, progress: Progress) -> Track:
-    backend = backend_for(info, config.analyze, progress)
-    prompts.check(config.pick, backend.embedder.clip_model, backend.model_note)
-    report = DecodeReport(notes=list(backend.notes))
-    samples = Samples(backend)
-    with contextlib.closing(measurements(info, config.analyze, backend, report)) as batches:
-        backend.load()
-        load_arrow()
-        for batch in batches:
-            samples.add(batch)
-            progress("analyze", float(batch.times[-1]), info.duration_claim)
-    if not len(samples):
-        raise no_pictures(info)
-    track = samples.track(meta_of(info, config.analyze, backend, report))
-    return rescore(prompts.apply(track, config.pick, progress), config)
-
-
-def backend_for(info: VideoInfo, config: AnalyzeConfig, progress: Progress) -> Backend:
-    """The backend that analyses this take.
-
-    Raises:
-        BackendUnavailable, ModelUnavailable: what ``config`` names is not to be had here.
-    """
-
-    def frames(size: int, framing: str) -> list[Footage]:
-        from .footage import footage
-
-        return [footage(info, size, framing, progress)]
-
-    return open_backend(config, progress, frames)
-
-
-def measurements(info: VideoInfo, config: AnalyzeConfig, backend: Backend, report: DecodeReport) -> Generator[Measured]:
-    """What the backend's decoder gives of the take, measured ahead on a thread; close it to stop that.
-
-    The decoder is at work when this returns: libraries loaded after that cost little time of their own.
-    """
-    pictures = backend.decoder.batches(info, config, report, backend.embedder.view)
-    return prefetch(measured(backend, pictures), backend.measured_ahead)
-
-
-def no_pictures(info: VideoInfo) -> DecodeError:
-    """The error of a take of which nothing was sampled."""
-    return DecodeError(f"{shown(info.path)}: none of its pictures can be decoded; the file is damaged")
-
-
-def meta_of(info: VideoInfo, config: AnalyzeConfig, backend: Backend, report: DecodeReport) -> TrackMeta:
-    """Where the take's track comes from, not yet prompted."""
-    path = info.path.absolute()
-    return TrackMeta(
-        created_by=PROGRAM,
-        source=Source(
-            path=str(path),
-            fingerprint=fingerprint(path),
-            size_bytes=streams.size_of(path),
-            duration_s=float(report.duration),
-            video=Video.from_info(info),
-        ),
-        duration=report.duration,
-        analyze=provenance.plain(config),
-        model=backend.embedder.model,
-        model_note=backend.model_note,
-        clip_model=backend.embedder.clip_model,
-        prompt=(),
-        avoid=(),
-        backend=provenance.Backend(name=backend.name, fallback_reason=backend.fallback_reason),
-        machine=Machine.here(),
-        decode=Decode.from_report(report),
-    )
-
-
-def rescore(track: Track, config: Config) -> Track:
-    """``track`` with ``score`` and ``score_smooth`` by the settings in ``config.pick``."""
-    score, smoothed = scores(track, config.pick)
-    return dataclasses.replace(track, score=score.astype(np.float32), score_smooth=smoothed.astype(np.float32))
+from .provenance import PROGRAM
+from .track import Track, open_track, scores, write_track
 
 
 def pick(track: Track | str | Path, config: Config | None = None, progress: Progress = silent) -> MomentsDocument:
@@ -277,7 +181,7 @@ def run(
         info = probe(path)
     check_encoder(info, config.export)
     with results.opened(target, *results.run_names(target, path), source=path, overwrite=overwrite):
-        track = _analyze(info, config, progress)
+        track = analyze_probed(info, config, progress)
         write_track(track, target / results.TRACK)
         return deliver(track, info, target, config, progress)
 
@@ -298,28 +202,6 @@ def deliver(
     lists = config.export.cut_lists
     results.write_selection(document, track, folder, cut_lists=lists, thumbnails=pictures, home=home)
     return document
-
-
-def analyze_to(
-    path: str | Path,
-    output: str | Path,
-    config: Config | None = None,
-    *,
-    overwrite: bool = False,
-    progress: Progress = silent,
-) -> Track:
-    """`analyze` a take and write its track to ``output``, which may hold an older track if ``overwrite``.
-
-    Raises:
-        ConfigError: ``output`` exists and ``overwrite`` is False, or it is no track; the take never is.
-        InputError, DecodeError, BackendUnavailable, ModelUnavailable, ExportError: as in the steps.
-    """
-    path, output = Path(path), Path(output)
-    info = probe(path)
-    results.check_track_output(output, path, overwrite=overwrite)
-    track = _analyze(info, config or Config(), progress)
-    write_track(track, output)
-    return track
 
 
 def pick_to(

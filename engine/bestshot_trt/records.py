@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
+import math
 import re
 import reprlib
 import types
@@ -18,8 +19,6 @@ import typing
 from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any, NoReturn, TypeVar
-
-import numpy as np
 
 from .errors import InputError
 
@@ -38,7 +37,8 @@ def _plain(value: Any) -> Any:
         return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
     if isinstance(value, Fraction):
         return f"{value.numerator}/{value.denominator}"
-    if isinstance(value, np.generic):
+    # A number of NumPy's, which need not be loaded for this.
+    if hasattr(value, "item"):
         return value.item()
     if isinstance(value, Sequence):
         return list(value)
@@ -170,7 +170,7 @@ def _read(hint: Any, value: Any, where: str) -> Any:
 
 def _finite(text: str) -> float:
     number = float(text)
-    if not np.isfinite(number):
+    if not math.isfinite(number):
         raise ValueError(f"{text} is not a finite number")
     return number
 

@@ -20,11 +20,11 @@ from .errors import InputError, shown
 from .files import whole_file
 from .provenance import Backend, ClipModel, Decode, Machine, Program, Source
 from .stored import stored_rows
+from .track_file import SCHEMA
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-SCHEMA = "bestshot-trt/track"
 VERSION = 1
 META_KEY = b"bestshot-trt"
 
@@ -224,24 +224,6 @@ def read_track(path: Path) -> Track:
     """
     track = open_track(path)
     return dataclasses.replace(track, embedding=np.asarray(track.embedding))
-
-
-def has_track(path: Path) -> bool:
-    """Whether ``path`` ends as a whole score track does: as Parquet, with this program's key in its footer.
-
-    Nothing else of it is looked at, so that it costs nothing; `open_track` may still refuse it.
-    """
-    # A pipe would wait.
-    if not path.is_file():
-        return False
-    with contextlib.suppress(OSError), path.open("rb") as file:
-        size = file.seek(0, os.SEEK_END)
-        file.seek(max(0, size - 8))
-        length, magic = int.from_bytes(file.read(4), "little"), file.read()
-        if magic == b"PAR1" and length + 8 <= size:
-            file.seek(size - 8 - length)
-            return SCHEMA.encode() in file.read(length)
-    return False
 
 
 def open_track(path: Path) -> Track:

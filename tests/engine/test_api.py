@@ -47,6 +47,23 @@ def test_importing_the_package_imports_nothing_heavy():
     assert done.stdout.split() == []
 
 
+def test_a_take_is_decoded_before_what_only_its_pictures_need_is_loaded(clip):
+    take = clip("-c:v libx264 -preset ultrafast", size="96x64", rate="10", seconds=1)
+    code = (
+        "import sys\n"
+        "from bestshot_trt import AnalyzeConfig, Config, analysis\n"
+        "begin = analysis.measurements\n"
+        "def told(*arguments):\n"
+        "    print(*{'numpy', 'cv2', 'pyarrow', 'bestshot_trt.moments'} & set(sys.modules), 'loaded')\n"
+        "    return begin(*arguments)\n"
+        "analysis.measurements = told\n"
+        f"track = analysis.analyze({str(take)!r}, Config(analyze=AnalyzeConfig(model='none', backend='cpu')))\n"
+        "print(len(track))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["loaded", "3"]
+
+
 def test_export_stays_the_step_when_its_subpackage_is_imported():
     code = "import bestshot_trt.export.clips, bestshot_trt as bt; print(type(bt.export).__name__, bt.export.__module__)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

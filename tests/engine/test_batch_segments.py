@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from bestshot_trt import pipeline
+from bestshot_trt import analysis
 from bestshot_trt.batch.workers import segments
 from bestshot_trt.batch.workers.messages import RangeTask
 from bestshot_trt.config import AnalyzeConfig, Config
@@ -43,7 +43,7 @@ def damaged(take: Path, tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("count", [1, 2, 3, 7])
 def test_ranges_join_to_one_pass(take: Path, config: AnalyzeConfig, tmp_path: Path, count: int, made: Any) -> None:
-    whole = pipeline.analyze(take, Config(analyze=config))
+    whole = analysis.analyze(take, Config(analyze=config))
     # Each begins where a batch of the embedder does, as the supervisor cuts them.
     edges = [len(whole) * part // count // 8 * 8 for part in range(count)] + [segments.END]
     for start, stop in reversed(list(itertools.pairwise(edges))):
@@ -58,7 +58,7 @@ def test_what_was_broken_off_goes_on_from_its_last_part(
     take: Path, config: AnalyzeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, made: Any
 ) -> None:
     monkeypatch.setattr(segments, "SEGMENT_S", 1.0)
-    whole = pipeline.analyze(take, Config(analyze=config))
+    whole = analysis.analyze(take, Config(analyze=config))
     found, begun = made.broken_off(take, config, tmp_path / "parts", 3.6, 6.1)
     # Of what had been done, less than one segment was done again.
     assert begun >= 5.0
@@ -66,7 +66,7 @@ def test_what_was_broken_off_goes_on_from_its_last_part(
 
 
 def test_ranges_beyond_the_end_do_no_harm(take: Path, config: AnalyzeConfig, tmp_path: Path, made: Any) -> None:
-    whole = pipeline.analyze(take, Config(analyze=config))
+    whole = analysis.analyze(take, Config(analyze=config))
     for start, stop in ((0, 64), (64, 96), (96, 128), (128, segments.END)):
         task = RangeTask(path=take, config=Config(analyze=config), parts=tmp_path, within=range(start, stop))
         segments.analyse(task, silent)
@@ -77,7 +77,7 @@ def test_a_damaged_take_comes_out_as_in_one_pass(
     damaged: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, made: Any
 ) -> None:
     config = AnalyzeConfig(fps=FPS, model="none")
-    whole = pipeline.analyze(damaged, Config(analyze=config))
+    whole = analysis.analyze(damaged, Config(analyze=config))
     assert whole.meta.decode.notes
     monkeypatch.setattr(segments, "SEGMENT_S", 1.0)
     task = RangeTask(path=damaged, config=Config(analyze=config), parts=tmp_path / "parts", within=range(24, 48))
@@ -101,7 +101,7 @@ def test_parts_of_another_decoder_are_not_asked_for(
 ) -> None:
     """A decoder that cannot begin amid a take analyses it in one pass."""
     config = AnalyzeConfig(fps=FPS, model="none")
-    whole = pipeline.analyze(take, Config(analyze=config))
+    whole = analysis.analyze(take, Config(analyze=config))
 
     class Other:
         name = "other"
@@ -109,11 +109,11 @@ def test_parts_of_another_decoder_are_not_asked_for(
         def __init__(self, decoder: Any) -> None:
             self.batches = decoder.batches
 
-    opened = pipeline.open_backend
+    opened = analysis.open_backend
 
     def other(*arguments: Any) -> Any:
         backend = opened(*arguments)
         return dataclasses.replace(backend, decoder=Other(backend.decoder))
 
-    monkeypatch.setattr(pipeline, "open_backend", other)
+    monkeypatch.setattr(analysis, "open_backend", other)
     made.assert_same(segments.whole(take, config, tmp_path / "parts", silent), whole)

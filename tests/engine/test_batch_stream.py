@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from s3_server import Way, serving
 
-from bestshot_trt import pipeline
+from bestshot_trt import analysis, errors
 from bestshot_trt.batch.sources import remote, streaming
 from bestshot_trt.batch.sources.streaming import reading
 from bestshot_trt.batch.workers.messages import Elsewhere
@@ -87,11 +87,11 @@ def test_a_stream_gives_the_samples_of_the_file(
     bucket[0].upload_file(str(take), "footage", f"formats/{take.name}")
     uri = f"s3://footage/formats/{take.name}"
     config = Config(analyze=AnalyzeConfig(model="none", fps=5))
-    known = pipeline.analyze(take, config)
+    known = analysis.analyze(take, config)
     absent = tmp_path / f"absent{suffix}"
     with reading(absent, Elsewhere(uri, remote.look_at(uri))):
         assert fingerprint(absent) == fingerprint(take)
-        track = pipeline.analyze(absent, config)
+        track = analysis.analyze(absent, config)
     for name in COLUMNS.values():
         np.testing.assert_array_equal(getattr(track, name), getattr(known, name), err_msg=name)
     assert (track.meta.duration, track.meta.decode) == (known.meta.duration, known.meta.decode)
@@ -100,8 +100,8 @@ def test_a_stream_gives_the_samples_of_the_file(
         known.meta.source.size_bytes,
         known.meta.source.video,
     )
-    with pytest.raises(pipeline.InputError, match="no such file"):
-        pipeline.analyze(absent, config)
+    with pytest.raises(errors.InputError, match="no such file"):
+        analysis.analyze(absent, config)
 
 
 def test_a_take_larger_than_the_bound_of_disk_has_all_results(way: Way, bucket: Any, clip: Any, tmp_path: Path) -> None:
@@ -165,7 +165,7 @@ def test_a_read_that_fails_is_never_taken_for_the_end(
         pytest.raises(remote.Unfetched, match=r"a\.ts: the store refuses access"),
         reading(tmp_path / "a.ts", Elsewhere(uri, look)),
     ):
-        pipeline.analyze(tmp_path / "a.ts", config)
+        analysis.analyze(tmp_path / "a.ts", config)
         streaming.streams.check(tmp_path / "a.ts")
 
 
@@ -187,17 +187,17 @@ def test_faults_that_pass_and_takes_that_change(
     way.fault = now_and_then
     config = Config(analyze=AnalyzeConfig(model="none", fps=5))
     with reading(tmp_path / "a.mp4", Elsewhere(uri, look)):
-        track = pipeline.analyze(tmp_path / "a.mp4", config)
+        track = analysis.analyze(tmp_path / "a.mp4", config)
         streaming.streams.check(tmp_path / "a.mp4")
     assert len(gets) > 8
-    np.testing.assert_array_equal(track.sharpness, pipeline.analyze(take, config).sharpness)
+    np.testing.assert_array_equal(track.sharpness, analysis.analyze(take, config).sharpness)
     way.fault = lambda method, path: None
     bucket[0].put_object(Bucket="footage", Key="changes/a.mp4", Body=os.urandom(take.stat().st_size))
     with (
         pytest.raises(remote.Unfetched, match=r"a\.mp4: changed while it was read"),
         reading(tmp_path / "a.mp4", Elsewhere(uri, look)),
     ):
-        pipeline.analyze(tmp_path / "a.mp4", config)
+        analysis.analyze(tmp_path / "a.mp4", config)
 
 
 def test_a_reader_reads_as_a_file_does(way: Way, bucket: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

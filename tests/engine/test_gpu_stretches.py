@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from bestshot_trt import decode, pipeline
+from bestshot_trt import analysis, decode
 from bestshot_trt.batch import supervisor
 from bestshot_trt.batch.sources import inputs
 from bestshot_trt.batch.workers import segments, splitting
@@ -196,7 +196,7 @@ def take(clip: Any) -> Path:
 
 
 def test_tracks_of_stretches_join_to_one_pass(take: Path, config: AnalyzeConfig, tmp_path: Path, made: Any) -> None:
-    whole = pipeline.analyze(take, Config(analyze=config))
+    whole = analysis.analyze(take, Config(analyze=config))
     for count in (2, 3):
         edges = [len(whole) * part // count // splitting.ALIGNED * splitting.ALIGNED for part in range(count)]
         for within in itertools.starmap(range, itertools.pairwise([*edges, END])):
@@ -211,7 +211,7 @@ def test_what_was_broken_off_goes_on_from_its_last_part(
     take: Path, config: AnalyzeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, made: Any
 ) -> None:
     monkeypatch.setattr(segments, "SEGMENT_S", 2.0)
-    whole = pipeline.analyze(take, Config(analyze=config))
+    whole = analysis.analyze(take, Config(analyze=config))
     found, begun = made.broken_off(take, config, tmp_path / "parts", 5.5, 9.0)
     # A part is 64 samples here, an engine's batch, and what was done of the next is done again.
     assert begun > 9.0 - 2 * 64 / 25
@@ -223,7 +223,7 @@ def test_parts_of_another_backend_are_left_alone(take: Path, card: Any, tmp_path
     task = RangeTask(path=take, config=Config(analyze=analyze), parts=tmp_path, within=range(128))
     segments.analyse(task, silent)
     on_cpu = dataclasses.replace(analyze, backend="cpu")
-    made.assert_same(segments.whole(take, on_cpu, tmp_path, silent), pipeline.analyze(take, Config(analyze=on_cpu)))
+    made.assert_same(segments.whole(take, on_cpu, tmp_path, silent), analysis.analyze(take, Config(analyze=on_cpu)))
 
 
 def results(out: Path) -> dict[str, bytes]:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import bestshot_trt as bt
-from bestshot_trt import pipeline, results
+from bestshot_trt import analysis, results
 
 FAST = bt.Config(
     analyze=bt.AnalyzeConfig(score_height=64),
@@ -48,7 +48,7 @@ def test_the_three_steps_make_what_run_makes(take, track, tmp_path):
 
 def test_a_take_is_decoded_far_ahead_while_a_model_is_loaded(clip, monkeypatch):
     take = clip("-c:v libx264 -preset ultrafast -g 10", size="96x64", rate="10", seconds=30)
-    opened, decoded = pipeline.backend_for, threading.Semaphore(0)
+    opened, decoded = analysis.backend_for, threading.Semaphore(0)
 
     def slow_to_load(*arguments):
         backend = opened(*arguments)
@@ -63,7 +63,7 @@ def test_a_take_is_decoded_far_ahead_while_a_model_is_loaded(clip, monkeypatch):
 
         return dataclasses.replace(backend, measure=measure, load=load)
 
-    monkeypatch.setattr(pipeline, "backend_for", slow_to_load)
+    monkeypatch.setattr(analysis, "backend_for", slow_to_load)
     assert len(bt.analyze(take, FAST)) == 90
 
 
@@ -142,7 +142,7 @@ def test_a_file_cut_short_says_so(take, clip, tmp_path):
     whole = clip("-c:v libx264 -preset ultrafast -g 10 -movflags +faststart", size="96x64", rate="10", seconds=8)
     cut = tmp_path / "cut.mp4"
     cut.write_bytes(whole.read_bytes()[: whole.stat().st_size * 6 // 10])
-    track = pipeline.analyze(cut, FAST)
+    track = analysis.analyze(cut, FAST)
     assert 2 < float(track.times[-1]) < 7
     assert track.meta.decode.lost or any("cut short" in note for note in track.meta.decode.notes)
 

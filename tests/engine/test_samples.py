@@ -16,7 +16,8 @@ from bestshot_trt.backends import Backend
 from bestshot_trt.embed import Embedded
 from bestshot_trt.errors import BackendUnavailable
 from bestshot_trt.frames import FrameBatch
-from bestshot_trt.samples import Samples, measured
+from bestshot_trt.measuring import measured
+from bestshot_trt.samples import Samples
 
 
 class Way:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from takes import CONCEALED
 
-from bestshot_trt import errors, pipeline
+from bestshot_trt import analysis, errors
 from bestshot_trt.batch.workers import segments
 from bestshot_trt.batch.workers.messages import RangeTask
 from bestshot_trt.config import AnalyzeConfig, Config
@@ -26,7 +26,7 @@ def test_stretches_join_to_one_pass(recording: Path, tmp_path: Path) -> None:
         pytest.skip("two passes over it differ")
     config = AnalyzeConfig(model="none", score_height=64)
     try:
-        whole = pipeline.analyze(recording, Config(analyze=config))
+        whole = analysis.analyze(recording, Config(analyze=config))
     except errors.BestshotError as error:
         with pytest.raises(type(error)) as caught:
             segments.whole(recording, config, tmp_path, silent)

@@ -100,12 +100,14 @@ def analyze(
     """Decode and measure a take: the expensive half. Writes a score track for pick."""
     with reported(verbose=verbose):
         settings = given.settings()
-        from .. import pipeline
+        from ..analysis import analyze_to
         from .progress import Meter
-        from .table import print_track, remark
 
         with Meter(quiet=quiet) as progress:
-            track = pipeline.analyze_to(source, output, settings, overwrite=overwrite, progress=progress)
+            track = analyze_to(source, output, settings, overwrite=overwrite, progress=progress)
+        # Not before the take is analysed: it would keep the decoder waiting.
+        from .table import print_track, remark
+
         print_track(track, output, quiet=quiet)
         remark(track.meta, quiet=quiet, verbose=verbose)
 

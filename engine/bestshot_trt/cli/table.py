@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING
 
 from ..clock import clock
 from ..errors import shown
-from ..missing import NO_GPU
-from ..moments import Moment, MomentsDocument, Shake
-from ..track import Track, TrackMeta
 from .exits import put, say
 
 if TYPE_CHECKING:
     from ..demo import Finding
     from ..doctor import Check
+    from ..moments import Moment, MomentsDocument, Shake
+    from ..track import Track, TrackMeta
 
 _COLUMNS = ("rank", "peak", "from", "to", "score", "sharp", "exposure", "aesthetic", "prompt", "shake", "moved", "clip")
 _OPTIONAL = ("prompt", "shake", "moved")
@@ -93,14 +92,22 @@ def remark(made: MomentsDocument | TrackMeta, *, quiet: bool, verbose: bool) -> 
     if made.model_note:
         say(f"{name}: {made.model_note}")
     reason = made.backend.fallback_reason
-    # A machine without a GPU is nothing to remark on.
-    if reason and (verbose or not reason.startswith(NO_GPU)):
+    if reason and (verbose or not _is_want_of_gpu(reason)):
         say(f"{name}: backend {made.backend.name}: {reason}")
     if verbose:
         _remark_details(made, name)
 
 
+def _is_want_of_gpu(reason: str) -> bool:
+    """Whether a GPU was not used because the machine has none, which is nothing to remark on."""
+    from ..missing import NO_GPU
+
+    return reason.startswith(NO_GPU)
+
+
 def _remark_details(made: MomentsDocument | TrackMeta, name: str) -> None:
+    from ..moments import MomentsDocument
+
     video = made.source.video
     say(
         f"{name}: {video.codec} {video.width}x{video.height}, {made.source.duration_s:.1f} s, "

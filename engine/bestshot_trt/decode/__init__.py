@@ -9,14 +9,14 @@ from ..lazily import names_of as _names_of
 from ._between import frames_between
 from ._keyframes import keyframes_near
 from ._open import open_container, packets_of, seek, stream_of
-from ._picture import ScorePicture
 from ._probe import probe
 from ._pyav import PyAVDecoder
-from ._still import StillPicture, progressive
-from ._views import sample_views
 
 if TYPE_CHECKING:
     from ._dali import DaliDecoder
+    from ._picture import ScorePicture
+    from ._still import StillPicture, progressive
+    from ._views import sample_views
 
 __all__ = [
     "DaliDecoder",
@@ -35,8 +35,15 @@ __all__ = [
     "stream_of",
 ]
 
-# On first use: decoding on the CPU needs none of what feeds DALI.
-__getattr__ = _names_of(__name__, {"_dali": ("DaliDecoder",)})
+# On first use: decoding on the CPU needs none of what feeds DALI, and starts before NumPy is loaded.
+_HOMES = {
+    "_dali": ("DaliDecoder",),
+    "_picture": ("ScorePicture",),
+    "_still": ("StillPicture", "progressive"),
+    "_views": ("sample_views",),
+}
+
+__getattr__ = _names_of(__name__, _HOMES)
 
 
 class Decoder(Protocol):

@@ -25,7 +25,6 @@ from ..frames import DecodeReport, FrameBatch, LostStretch, ModelView, VideoInfo
 from ..plan import Group, PacketInfo, Planner, SampleGrid, sample_pictures, time_on_screen
 from ..prefetch import prefetch
 from ..streams import stream_at
-from ._batch import Pictures
 from ._feeder import Damaged, Feeder, StrictFeeder, open_context
 from ._lanes import Lanes
 from ._open import described, packets_of, parser_of, reopen_container, stream_of
@@ -86,9 +85,12 @@ class PyAVDecoder:
         """
         size = score_size(info.display_size, config.score_height)
         grid = SampleGrid(config.fps, info.time_base, info.start_pts)
-        pictures = Pictures(info, size, view)
         unusable: list[int] = []
         with contextlib.closing(prefetch(sampled_frames(info, grid, report, self._within), PREFETCH_FRAMES)) as frames:
+            # Frames are decoded by now, which needs no NumPy.
+            from ._batch import Pictures
+
+            pictures = Pictures(info, size, view)
             for sampled in frames:
                 try:
                     pictures.convert(sampled.frame)

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-import numpy as np
-import numpy.typing as npt
-
 from ..frames import FrameBatch, Later, ModelView
 from ..provenance import ClipModel
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
     from .model_folder import ModelFolder
 
 
@@ -75,5 +75,7 @@ def joined(parts: Sequence[Embedded]) -> Embedded:
     """Batches with aesthetics as one."""
     if len(parts) == 1:
         return parts[0]
+    import numpy as np
+
     aesthetics = [part.aesthetic for part in parts if part.aesthetic is not None]
     return Embedded(np.concatenate([part.embedding for part in parts]), np.concatenate(aesthetics))

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import numpy.typing as npt
-
 from ..frames import FrameBatch, Later, ModelView, finished
 from ..provenance import ClipModel
 from ._base import Embedded
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
     from ..gpu import Gpu
 
 

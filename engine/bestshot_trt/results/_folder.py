@@ -13,7 +13,7 @@ from ..errors import ConfigError, ExportError, InputError, shown
 from ..export.cutlists import CUT_LISTS
 from ..files import check_folder, check_regular, claimed
 from ..source import fingerprint
-from ..track import has_track, open_track
+from ..track import open_track
 
 MOMENTS_JSON = "moments.json"
 MOMENTS_CSV = "moments.csv"
@@ -119,25 +119,6 @@ def _is_track_of(path: Path, source: Path) -> bool:
         return open_track(path).meta.source.fingerprint == fingerprint(source)
     except InputError:
         return False
-
-
-def check_track_output(path: Path, source: Path, *, overwrite: bool) -> None:
-    """Make sure that a track can be written to ``path``, and that only an older track is replaced there.
-
-    Raises:
-        ConfigError: ``path`` is the take, or exists and ``overwrite`` is False, or is no track.
-        ExportError: it is a folder, or its folder takes no files.
-    """
-    if path.exists() and source.exists() and path.samefile(source):
-        raise ConfigError(f"{shown(path)}: is the take itself; name another file with -o, as track.parquet")
-    if path.is_dir():
-        raise ExportError(f"{shown(path)}: is a folder; name a file in it with -o, as {shown(path / TRACK)}")
-    if path.exists():
-        if not overwrite:
-            raise ConfigError(f"{shown(path)}: already exists; add --overwrite, or name another file with -o")
-        if not has_track(path):
-            raise ConfigError(f"{shown(path)}: is not a score track, so it is not replaced; name another file with -o")
-    check_folder(path.parent)
 
 
 def listed(folder: Path) -> set[str]:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..analysis import backend_for, measurements
 from ..backends import Backend
 from ..config import AnalyzeConfig
 from ..decode import probe
@@ -21,9 +22,10 @@ from ..demo import make_take
 from ..errors import BestshotError, InputError, shown
 from ..export._ffmpeg import find_ffmpeg
 from ..frames import DecodeReport, FrameBatch, VideoInfo
-from ..pipeline import backend_for, measurements, meta_of, no_pictures
+from ..gather import meta_of, no_pictures
+from ..measuring import Measured
 from ..progress import Progress, silent
-from ..samples import Measured, Samples
+from ..samples import Samples
 from .timing import Summary, paired, summarise, wall_of
 
 FOOTAGE_S = 30.0

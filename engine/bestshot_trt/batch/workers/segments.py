@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from ... import pipeline, scoring, streams
+from ... import analysis, gather, scoring, streams
 from ...backends import Backend
 from ...config import AnalyzeConfig, Config
 from ...decode import probe
@@ -43,7 +43,7 @@ class _Damaged(Exception):
 def analyse(task: RangeTask, progress: Progress) -> Done:
     """Analyse what is missing of one stretch, and keep it in parts."""
     info = probe(task.path)
-    backend = pipeline.backend_for(info, task.config.analyze, progress)
+    backend = analysis.backend_for(info, task.config.analyze, progress)
     if not hasattr(backend.decoder, "between"):
         return Done(footage_s=0.0, notes=())
     with contextlib.suppress(_Damaged):
@@ -55,12 +55,12 @@ def whole(path: Path, config: AnalyzeConfig, parts: Path, progress: Progress) ->
     """The take's track, of the ``parts`` that are there and of what is missing of them.
 
     Raises:
-        As `pipeline.analyze`.
+        As `analysis.analyze`.
     """
     info = probe(path)
-    backend = pipeline.backend_for(info, config, progress)
+    backend = analysis.backend_for(info, config, progress)
     if not hasattr(backend.decoder, "between"):
-        return pipeline.analyze(path, Config(analyze=config), progress)
+        return analysis.analyze(path, Config(analyze=config), progress)
     parts = home(parts, backend)
     if (parts / _DAMAGED).exists():
         shutil.rmtree(parts, ignore_errors=True)
@@ -120,7 +120,7 @@ def _pass(
     def keep(stop: int) -> None:
         streams.check(info.path)
         _check(report, parts, gap)
-        meta = pipeline.meta_of(info, config, backend, report)
+        meta = gather.meta_of(info, config, backend, report)
         # How long the take is, the part that saw its end knows.
         length = max(meta.duration, Fraction(last + 2) / Fraction(config.fps))
         meta = dataclasses.replace(meta, duration=meta.duration if stop == END else length)
@@ -128,7 +128,7 @@ def _pass(
             samples.track(meta), parts / f"{start:012d}-{'end' if stop == END else format(stop, '012d')}.parquet"
         )
 
-    with contextlib.closing(pipeline.measurements(info, config, backend, report)) as batches:
+    with contextlib.closing(analysis.measurements(info, config, backend, report)) as batches:
         for batch in batches:
             left = batch
             while len(left):
@@ -179,7 +179,7 @@ def _decode(report: DecodeReport) -> Any:
 def _joined(info: VideoInfo, parts: Path) -> Track:
     found = [stretch for stretch, _ in covered(parts)]
     if not found or found[0].start or found[-1].stop != END:
-        raise pipeline.no_pictures(info)
+        raise gather.no_pictures(info)
     try:
         tracks = [read_track(path) for _, path in covered(parts)]
     except InputError:
@@ -189,7 +189,7 @@ def _joined(info: VideoInfo, parts: Path) -> Track:
     if meta.clip_model is None:
         stand_in = scoring.stand_in_aesthetic(arrays["contrast"], arrays["colourfulness"])
         arrays["aesthetic"] = stand_in.astype(np.float32)
-    return pipeline.rescore(Track(**arrays, meta=meta), Config())
+    return gather.rescore(Track(**arrays, meta=meta), Config())
 
 
 def _meta(tracks: list[Track]) -> TrackMeta:

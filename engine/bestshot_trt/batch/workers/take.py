@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ... import pipeline, prompts, results, streams
+from ... import gather, pipeline, prompts, results, streams
 from ...decode import probe
 from ...errors import ExportError, InputError, shown
 from ...files import write_text
@@ -47,7 +47,7 @@ def deliver(task: TakeTask, progress: Progress) -> Done:
         track = _from(track, task.origin)
     shutil.rmtree(task.staging, ignore_errors=True)
     _folder(task.staging)
-    scored = pipeline.rescore(prompts.apply(_unprompted(track), task.config.pick, progress), task.config)
+    scored = gather.rescore(prompts.apply(_unprompted(track), task.config.pick, progress), task.config)
     write_track(scored, task.staging / results.TRACK)
     info = probe(task.path)
     document = pipeline.deliver(scored, info, task.staging, task.config, progress, home=task.home)
