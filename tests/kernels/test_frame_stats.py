@@ -136,6 +136,13 @@ def test_threads_measure_at_once_as_one_alone():
             np.testing.assert_array_equal(values, getattr(alone, name))
 
 
+def test_pictures_of_other_sizes_in_between_change_nothing():
+    sizes = [(700, 1000), (24, 32), (32, 24), (700, 1000), (24, 32)]
+    for seed, size in enumerate(sizes):
+        pictures = random_pictures(1, *size, seed=seed)
+        assert_same(frame_stats(pictures), reference.frame_stats(pictures))
+
+
 def test_no_pictures_give_no_rows():
     stats = frame_stats(np.empty((0, 8, 8, 3), np.uint8))
     assert len(stats) == 0

@@ -7,42 +7,43 @@ Its squares are differences of luma, squared. Of a pixel c and its four neighbou
 so over a picture they add up to a few sums of squared differences between the picture and itself, moved by one or two
 pixels. Such a sum takes 0.02 ms of 1280x720, where the Laplacian in 16 bits and its two sums take 0.29.
 
-What is fast was measured on one core of an AVX-512 server: cv2.norm, cv2.sumElems, cv2.threshold and cv2.countNonZero
-take 0.01 to 0.03 ms a plane, cv2.inRange 0.05, splitting 0.07, grey 0.18, a histogram 0.37, cv2.meanStdDev 0.7. Bands
-of half a million pixels are as fast as whole planes and need less memory; a quarter of that costs a fifth more in
-calls. Little here gains from OpenCV's own threads, so callers may turn them off.
+What is fast was measured on one core of an AVX-512 server: cv2.norm, cv2.sumElems and cv2.threshold take 0.01 to 0.03
+ms a plane, cv2.countNonZero twice as long as cv2.sumElems, cv2.inRange 0.05, splitting 0.07, grey 0.18, a histogram
+0.37, cv2.meanStdDev 0.7. Bands of half a million pixels are as fast as whole planes and need less memory; a quarter of
+that costs a fifth more in calls. Little here gains from OpenCV's own threads, so callers may turn them off.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
 import numpy.typing as npt
+from numpy.lib.stride_tricks import as_strided
 
-from .._scratch import scratch
+from .._scratch import kept
 from .stats import BLACK_LUMA, WHITE_LUMA, FrameStats, colourfulness, contrast, laplacian_variance
 
-_Plane = npt.NDArray[np.integer[Any]]
+_Bytes = npt.NDArray[np.uint8]
+_Pair = tuple[int, _Bytes, _Bytes]
+"""Two arrays of luma, and before them how often the Laplacian's squares have their squared differences."""
 
 _BAND_PIXELS = 1 << 19
-_BORDER = [0, -1, 1, -2]
-"""Both edges, then the line next to each."""
 
 
-def _sum(plane: _Plane) -> int:
+def _sum(plane: _Bytes) -> int:
     return round(cv2.sumElems(plane)[0])
 
 
-def _squares(plane: _Plane) -> int:
+def _squares(plane: _Bytes) -> int:
     """Sum of squares. OpenCV may have squared a square root, so the last bits are rounded away."""
     return round(cv2.norm(plane, cv2.NORM_L2SQR))
 
 
-def _squared_differences(first: _Plane, second: _Plane) -> int:
-    return round(cv2.norm(first, second, cv2.NORM_L2SQR)) if first.size else 0
+def _squared_differences(first: _Bytes, second: _Bytes) -> int:
+    return round(cv2.norm(first, second, cv2.NORM_L2SQR))
 
 
 @dataclass
@@ -55,39 +56,12 @@ class _Sums:
     luma_squares: int = 0
     laplacian: int = 0
     laplacian_squares: int = 0
-    channels: list[int] = field(default_factory=lambda: [0, 0, 0])
+    red: int = 0
+    green: int = 0
+    blue: int = 0
     rg_squares: int = 0
     rb_squares: int = 0
     gb_squares: int = 0
-
-    def add_luma(self, grey: npt.NDArray[np.uint8], mask: npt.NDArray[np.uint8]) -> None:
-        # Moved down until what is crushed wraps around, it lies just above what is blown out.
-        np.subtract(grey, BLACK_LUMA + 1, out=mask)
-        cv2.threshold(mask, WHITE_LUMA - BLACK_LUMA - 2, 1, cv2.THRESH_BINARY, dst=mask)
-        self.clipped += cv2.countNonZero(mask)
-        self.luma += _sum(grey)
-        self.luma_squares += _squares(grey)
-
-    def add_colour(self, red: _Plane, green: _Plane, blue: _Plane) -> None:
-        self.channels = [total + _sum(plane) for total, plane in zip(self.channels, (red, green, blue), strict=True)]
-        self.rg_squares += _squared_differences(red, green)
-        self.rb_squares += _squared_differences(red, blue)
-        self.gb_squares += _squared_differences(green, blue)
-
-    def add_pairs(self, grey: npt.NDArray[np.uint8], top: int, bottom: int) -> None:
-        """Add to the Laplacian's squares the pairs of pixels whose lower one is in rows ``top`` to ``bottom``."""
-        own, near, far = grey[top:bottom], grey[max(0, top - 1) : bottom], grey[max(0, top - 2) : bottom]
-        above, below = near[:-1], near[1:]
-        beside = _squared_differences(own[:, 1:], own[:, :-1]) + _squared_differences(above, below)
-        diagonal = _squared_differences(above[:, 1:], below[:, :-1]) + _squared_differences(above[:, :-1], below[:, 1:])
-        opposite = _squared_differences(own[:, 2:], own[:, :-2]) + _squared_differences(far[2:], far[:-2])
-        self.laplacian_squares += 8 * beside - 2 * diagonal - opposite
-
-    def add_edges(self, edges: npt.NDArray[np.uint8], inner: npt.NDArray[np.uint8]) -> None:
-        """What is more on two edges, (2, n), than elsewhere: the line next to an edge lies on either side of it."""
-        self.laplacian += _sum(inner) - _sum(edges)
-        diagonal = _squared_differences(edges[:, 1:], inner[:, :-1]) + _squared_differences(edges[:, :-1], inner[:, 1:])
-        self.laplacian_squares += 4 * _squared_differences(edges, inner) - diagonal
 
     def exposure_penalty(self) -> float:
         return self.clipped / self.pixels
@@ -100,53 +74,128 @@ class _Sums:
 
     def colourfulness(self) -> float:
         """With q = R + G - 2B = 2 yb: q^2 = 2 (R - B)^2 + 2 (G - B)^2 - (R - G)^2."""
-        red, green, blue = self.channels
-        rg, q = red - green, red + green - 2 * blue
+        rg, q = self.red - self.green, self.red + self.green - 2 * self.blue
         q_squares = 2 * self.rb_squares + 2 * self.gb_squares - self.rg_squares
         return colourfulness(self.pixels, rg, self.rg_squares, q, q_squares)
 
 
-class _Buffers:
-    """Luma of a picture and work planes of a band."""
+class _Band:
+    """Some rows of a picture: where their luma goes, work planes, and which pixels are neighbours there."""
 
-    def __init__(self, height: int, width: int) -> None:
-        self.rows = min(height, max(1, _BAND_PIXELS // width))
-        self.grey = scratch("luma", (height, width))
-        self.mask = scratch("clipped", (self.rows, width))
-        self.planes = tuple(scratch(name, (self.rows, width)) for name in ("red", "green", "blue"))
+    def __init__(self, luma: _Bytes, planes: list[_Bytes], top: int) -> None:
+        bottom = min(len(luma), top + len(planes[0]))
+        self._rows = slice(top, bottom)
+        self._grey = luma[self._rows]
+        self._mask, self._red, self._green, self._blue = (plane[: bottom - top] for plane in planes)
+        self._pairs = [pair for pair in _pairs(luma, top, bottom) if pair[1].size]
+
+    def add(self, sums: _Sums, picture: _Bytes) -> None:
+        """Add these rows of ``picture``; the luma of those above is there already."""
+        band = np.ascontiguousarray(picture[self._rows])
+        cv2.cvtColor(band, cv2.COLOR_RGB2GRAY, dst=self._grey)
+        cv2.split(band, (self._red, self._green, self._blue))
+        self._add_luma(sums)
+        self._add_colour(sums)
+        _add_pairs(sums, self._pairs)
+
+    def _add_luma(self, sums: _Sums) -> None:
+        # Moved down until what is crushed wraps around, it lies just above what is blown out.
+        np.subtract(self._grey, BLACK_LUMA + 1, out=self._mask)
+        cv2.threshold(self._mask, WHITE_LUMA - BLACK_LUMA - 2, 1, cv2.THRESH_BINARY, dst=self._mask)
+        sums.clipped += _sum(self._mask)
+        sums.luma += _sum(self._grey)
+        sums.luma_squares += _squares(self._grey)
+
+    def _add_colour(self, sums: _Sums) -> None:
+        sums.red += _sum(self._red)
+        sums.green += _sum(self._green)
+        sums.blue += _sum(self._blue)
+        sums.rg_squares += _squared_differences(self._red, self._green)
+        sums.rb_squares += _squared_differences(self._red, self._blue)
+        sums.gb_squares += _squared_differences(self._green, self._blue)
 
 
-def _add_band(sums: _Sums, picture: npt.NDArray[np.uint8], top: int, work: _Buffers) -> None:
-    """Add the rows from ``top`` on; the luma of those above is there already."""
-    band = np.ascontiguousarray(picture[top : top + work.rows])
-    rows = len(band)
-    grey, planes = work.grey[top : top + rows], tuple(plane[:rows] for plane in work.planes)
-    cv2.cvtColor(band, cv2.COLOR_RGB2GRAY, dst=grey)
-    cv2.split(band, planes)
-    sums.add_luma(grey, work.mask[:rows])
-    sums.add_pairs(work.grey, top, top + rows)
-    sums.add_colour(*planes)
+def _pairs(luma: _Bytes, top: int, bottom: int) -> Iterator[_Pair]:
+    """The pairs of pixels whose lower one is in rows ``top`` to ``bottom``."""
+    own, near, far = luma[top:bottom], luma[max(0, top - 1) : bottom], luma[max(0, top - 2) : bottom]
+    above, below = near[:-1], near[1:]
+    yield 8, own[:, 1:], own[:, :-1]
+    yield 8, above, below
+    yield -2, above[:, 1:], below[:, :-1]
+    yield -2, above[:, :-1], below[:, 1:]
+    yield -1, own[:, 2:], own[:, :-2]
+    yield -1, far[2:], far[:-2]
 
 
-def _add_border(sums: _Sums, grey: npt.NDArray[np.uint8]) -> None:
-    """Add what mirroring at the edges does to the Laplacian, without repeating the edge itself."""
-    rows = grey[_BORDER]
-    # Columns as rows: OpenCV takes lines of one pixel one by one.
-    columns = np.ascontiguousarray(grey[:, _BORDER].T)
-    sums.add_edges(rows[:2], rows[2:])
-    sums.add_edges(columns[:2], columns[2:])
-    # A corner's two neighbours are diagonal to each other once more than its two edges count.
-    beside, below = rows[:2, _BORDER[2:]], rows[2:, _BORDER[:2]]
-    sums.laplacian_squares -= _squared_differences(beside, below)
+def _add_pairs(sums: _Sums, pairs: Sequence[_Pair]) -> None:
+    for times, first, second in pairs:
+        sums.laplacian_squares += times * _squared_differences(first, second)
 
 
-def _picture_sums(picture: npt.NDArray[np.uint8], work: _Buffers) -> _Sums:
-    height, width, _ = picture.shape
-    sums = _Sums(pixels=height * width)
-    for top in range(0, height, work.rows):
-        _add_band(sums, picture, top, work)
-    _add_border(sums, work.grey)
-    return sums
+def _lines(luma: _Bytes, inset: int) -> _Bytes:
+    """A view of the first and the last row, (2, w), or of those so many rows further in, which may be the same."""
+    height, width = luma.shape
+    down, right = luma.strides
+    return as_strided(luma[inset:], (2, width), (down * (height - 1 - 2 * inset), right))
+
+
+class _Border:
+    """What mirroring at the edges, without repeating the edge itself, does to the Laplacian."""
+
+    def __init__(self, luma: _Bytes) -> None:
+        edges, inner = _lines(luma, 0), _lines(luma, 1)
+        self._upright = (_lines(luma.T, 0), _lines(luma.T, 1))
+        # Columns as rows: OpenCV takes lines of one pixel one by one.
+        self._columns = (np.empty_like(self._upright[0], order="C"), np.empty_like(self._upright[1], order="C"))
+        self._lines = ((edges, inner), self._columns)
+        # A corner's two neighbours are diagonal to each other once more than its two edges count.
+        corner = (-1, _lines(edges.T, 1), _lines(inner.T, 0))
+        self._pairs = [*_border_pairs(edges, inner), *_border_pairs(*self._columns), corner]
+
+    def add(self, sums: _Sums) -> None:
+        """Add what is more there than elsewhere, once all luma is there."""
+        for column, upright in zip(self._columns, self._upright, strict=True):
+            np.copyto(column, upright)
+        for edges, inner in self._lines:
+            sums.laplacian += _sum(inner) - _sum(edges)
+        _add_pairs(sums, self._pairs)
+
+
+def _border_pairs(edges: _Bytes, inner: _Bytes) -> Iterator[_Pair]:
+    """The pairs on two edges, (2, n), and the lines next to them, which lie on either side of them."""
+    yield 4, edges, inner
+    yield -1, edges[:, 1:], inner[:, :-1]
+    yield -1, edges[:, :-1], inner[:, 1:]
+
+
+def _planes(count: int, rows: int, width: int) -> list[_Bytes]:
+    """Work planes of which no two neighbours begin at the same place in a vector of 16 bytes or more.
+
+    Where all planes do, OpenCV splits past the caches, and adding up what it wrote takes three times as long.
+    """
+    size = rows * width
+    memory = np.empty((count, size + 8 + -size % 16), np.uint8)
+    return [plane[:size].reshape(rows, width) for plane in memory]
+
+
+class _Work:
+    """Luma of a picture, and views of its parts: made anew for each picture they take a tenth of a small one's time."""
+
+    def __init__(self, size: tuple[int, ...]) -> None:
+        height, width = size
+        rows = min(height, max(1, _BAND_PIXELS // width))
+        luma, planes = np.empty((height, width), np.uint8), _planes(4, rows, width)
+        self._pixels = height * width
+        self._bands = [_Band(luma, planes, top) for top in range(0, height, rows)]
+        self._border = _Border(luma)
+
+    def sums(self, picture: _Bytes) -> _Sums:
+        """The sums of ``picture``, (h, w, 3)."""
+        sums = _Sums(self._pixels)
+        for band in self._bands:
+            band.add(sums, picture)
+        self._border.add(sums)
+        return sums
 
 
 def frame_stats(rgb: npt.NDArray[np.uint8]) -> FrameStats:
@@ -155,8 +204,8 @@ def frame_stats(rgb: npt.NDArray[np.uint8]) -> FrameStats:
         if rgb.shape[axis] == 1:
             # Twice the same, a pixel is its own neighbour, and what is measured by the pixel stays the same.
             rgb = np.repeat(rgb, 2, axis)
-    work = _Buffers(*rgb.shape[1:3])
-    sums = [_picture_sums(picture, work) for picture in rgb]
+    work = kept("frame_stats", rgb.shape[1:3], _Work)
+    sums = [work.sums(picture) for picture in rgb]
     return FrameStats(
         laplacian_variance=np.array([one.laplacian_variance() for one in sums], np.float32),
         exposure_penalty=np.array([one.exposure_penalty() for one in sums], np.float32),
