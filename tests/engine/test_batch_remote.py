@@ -20,7 +20,7 @@ from s3_server import KEYS, serving
 from bestshot_trt import moments
 from bestshot_trt.batch import plan
 from bestshot_trt.batch.journal import Journal, Keys
-from bestshot_trt.batch.sources import remote, staging
+from bestshot_trt.batch.sources import attempts, fetching, remote, staging
 from bestshot_trt.batch.sources.inputs import expand
 from bestshot_trt.source import fingerprint
 
@@ -215,21 +215,21 @@ def test_without_credentials_or_library_one_line_and_the_batch_goes_on(bucket: A
 
 
 def test_a_broken_transfer_goes_on_where_it_broke(web: Web, tmp_path: Path, monkeypatch: Any) -> None:
-    monkeypatch.setattr(remote, "_FIRST_WAIT_S", 0.01)
-    monkeypatch.setattr(remote, "_CHUNK", 4000)
+    monkeypatch.setattr(attempts, "_FIRST_WAIT_S", 0.01)
+    monkeypatch.setattr(fetching, "CHUNK", 4000)
     content = os.urandom(20_000)
     (tmp_path / "www" / "a.mp4").write_bytes(content)
     uri = f"{web.url}/a.mp4"
     look = remote.look_at(uri)
     web.faults["a.mp4"] = ["cut", "503"]
-    write = remote._Sink.write
+    write = fetching._Sink.write
 
     def written(sink: Any, piece: bytes) -> None:
         write(sink, piece)
         web.is_read.set()
 
-    monkeypatch.setattr(remote._Sink, "write", written)
-    remote.fetch(uri, look, tmp_path / "got.mp4")
+    monkeypatch.setattr(fetching._Sink, "write", written)
+    fetching.fetch(uri, look, tmp_path / "got.mp4")
     assert (tmp_path / "got.mp4").read_bytes() == content
     assert web.gets("a.mp4")[0] is None
     assert any((asked or "").startswith("bytes=1000-") for asked in web.gets("a.mp4"))
@@ -237,14 +237,14 @@ def test_a_broken_transfer_goes_on_where_it_broke(web: Web, tmp_path: Path, monk
 
 
 def test_what_changes_or_never_comes_leaves_nothing_behind(web: Web, tmp_path: Path, monkeypatch: Any) -> None:
-    monkeypatch.setattr(remote, "_FIRST_WAIT_S", 0.01)
+    monkeypatch.setattr(attempts, "_FIRST_WAIT_S", 0.01)
     file = tmp_path / "www" / "a.mp4"
     file.write_bytes(b"a" * 5000)
     uri = f"{web.url}/a.mp4"
     look = remote.look_at(uri)
     file.write_bytes(b"b" * 5000)
     with pytest.raises(remote.InputError, match="changed while it was fetched"):
-        remote.fetch(uri, look, tmp_path / "got" / "a.mp4")
+        fetching.fetch(uri, look, tmp_path / "got" / "a.mp4")
     web.faults["a.mp4"] = ["500"] * 100
     with pytest.raises(remote.InputError, match=r"a\.mp4: cannot be fetched after 5 attempts"):
         remote.look_at(uri)
@@ -354,7 +354,8 @@ def test_a_disk_that_fills_up_amid_a_fetch_is_waited_for(
     (tmp_path / "www" / "a.mp4").write_bytes(os.urandom(2 << 20))
     monkeypatch.setattr(staging, "SPARE", 1 << 16)
     look = remote.look_at(f"{web.url}/a.mp4")
-    monkeypatch.setattr(staging.remote, "_look", lambda uri: look if is_told else remote.Look(None, None))
+    for module in (remote, fetching):
+        monkeypatch.setattr(module, "look_once", lambda uri: look if is_told else remote.Look(None, None))
     events: list[str] = []
     (footage,) = expand([f"{web.url}/a.mp4"], without=tmp_path / "out")
     journal = Journal(tmp_path / "journal.sqlite")

@@ -16,7 +16,7 @@ import pytest
 from s3_server import Way, serving
 
 from bestshot_trt import analysis, errors
-from bestshot_trt.batch.sources import remote, streaming
+from bestshot_trt.batch.sources import attempts, remote, streaming
 from bestshot_trt.batch.sources.streaming import reading
 from bestshot_trt.batch.workers.messages import Elsewhere
 from bestshot_trt.config import AnalyzeConfig, Config
@@ -162,7 +162,7 @@ def test_a_read_that_fails_is_never_taken_for_the_end(
     way.fault = broken
     config = Config(analyze=AnalyzeConfig(model="none", fps=5))
     with (
-        pytest.raises(remote.Unfetched, match=r"a\.ts: the store refuses access"),
+        pytest.raises(attempts.Unfetched, match=r"a\.ts: the store refuses access"),
         reading(tmp_path / "a.ts", Elsewhere(uri, look)),
     ):
         analysis.analyze(tmp_path / "a.ts", config)
@@ -173,7 +173,7 @@ def test_faults_that_pass_and_takes_that_change(
     way: Way, bucket: Any, clip: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(streaming, "_BLOCK", 5000)
-    monkeypatch.setattr(remote, "_FIRST_WAIT_S", 0.01)
+    monkeypatch.setattr(attempts, "_FIRST_WAIT_S", 0.01)
     take = clip(H264, ".mp4", size="128x96", seconds=4)
     bucket[0].upload_file(str(take), "footage", "changes/a.mp4")
     uri = "s3://footage/changes/a.mp4"
@@ -194,7 +194,7 @@ def test_faults_that_pass_and_takes_that_change(
     way.fault = lambda method, path: None
     bucket[0].put_object(Bucket="footage", Key="changes/a.mp4", Body=os.urandom(take.stat().st_size))
     with (
-        pytest.raises(remote.Unfetched, match=r"a\.mp4: changed while it was read"),
+        pytest.raises(attempts.Unfetched, match=r"a\.mp4: changed while it was read"),
         reading(tmp_path / "a.mp4", Elsewhere(uri, look)),
     ):
         analysis.analyze(tmp_path / "a.mp4", config)

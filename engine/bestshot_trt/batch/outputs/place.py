@@ -10,7 +10,7 @@ from urllib.request import url2pathname
 
 from ...errors import ConfigError, ExportError, InputError, shown
 from ..plan import Layout
-from ..sources.remote import is_uri, shown_uri
+from ..sources.uris import is_uri, shown_uri
 from .outbox import mirror_of
 from .shelf import Shelf, StoredShelf
 from .store import Store

@@ -17,7 +17,9 @@ from ...errors import ExportError
 from .. import plan
 from ..journal import Keys, lives, sign_of_life
 from ..sources import remote
-from ..sources.remote import Pause
+from ..sources.attempts import Pause, Unfetched, attempted
+from ..sources.fetching import fetch
+from ..sources.uris import shown_uri
 from ..workers.messages import RECEIPT
 
 _BATCHES, _HELD = f"{plan.STATE}/batches", f"{plan.STATE}/held"
@@ -36,7 +38,7 @@ class Store:
 
     def __init__(self, uri: str, owner: str = "", pause: Pause = time.sleep) -> None:
         self.uri = uri.rstrip("/")
-        self.shown = remote.shown_uri(self.uri)
+        self.shown = shown_uri(self.uri)
         self.owner, self._pause = owner, pause
         self._export_key = ""
 
@@ -54,7 +56,7 @@ class Store:
             except FileNotFoundError:
                 return None
 
-        return remote.attempted(f"{self.uri}/{name}", get, self._pause, "read")
+        return attempted(f"{self.uri}/{name}", get, self._pause, "read")
 
     def write(self, name: str, content: bytes) -> None:
         """Make or replace an object."""
@@ -63,7 +65,7 @@ class Store:
             store, path = self._at(name)
             store.pipe_file(path, content)
 
-        remote.attempted(f"{self.uri}/{name}", put, self._pause, "written")
+        attempted(f"{self.uri}/{name}", put, self._pause, "written")
 
     def remove(self, names: Iterable[str]) -> None:
         """Remove objects, some of which may be gone."""
@@ -78,7 +80,7 @@ class Store:
             except FileNotFoundError:
                 return
 
-        remote.attempted(f"{self.uri}/{name}", gone, self._pause, "written")
+        attempted(f"{self.uri}/{name}", gone, self._pause, "written")
 
     def sizes(self, name: str) -> dict[str, int]:
         """The objects below ``name``, relative to it, and their sizes in bytes."""
@@ -88,7 +90,7 @@ class Store:
             found = store.find(path, detail=True)
             return {str(each)[len(path) :].lstrip("/"): int(told["size"]) for each, told in found.items()}
 
-        return remote.attempted(f"{self.uri}/{name}", find, self._pause, "read")
+        return attempted(f"{self.uri}/{name}", find, self._pause, "read")
 
     def takes(self) -> list[str]:
         """The names of the takes of which anything is there."""
@@ -101,7 +103,7 @@ class Store:
                 return []
             return sorted(name for each in found if (name := str(each).rstrip("/").rpartition("/")[2]) != plan.TAKES)
 
-        return remote.attempted(f"{self.uri}/{plan.TAKES}", look, self._pause, "read")
+        return attempted(f"{self.uri}/{plan.TAKES}", look, self._pause, "read")
 
     def receipt(self, take: str) -> dict[str, str]:
         """What the results of a take are for; empty where they are not in place."""
@@ -117,7 +119,7 @@ class Store:
     def fetch(self, name: str, target: Path) -> None:
         """Write the content of an object to ``target``, whole or not at all."""
         uri = f"{self.uri}/{name}"
-        remote.fetch(uri, remote.look_at(uri, self._pause), target, self._pause)
+        fetch(uri, remote.look_at(uri, self._pause), target, self._pause)
 
     def put(self, folder: Path, name: str) -> None:
         """Make the objects below ``name`` those in ``folder``; its `RECEIPT` last, if it has one."""
@@ -131,7 +133,7 @@ class Store:
         there = self.sizes(name)
         for each, path in first.items():
             if there.get(each) != path.stat().st_size:
-                raise remote.Unfetched(f"{self.shown}/{name}/{each}: is not what was sent; run the batch again")
+                raise Unfetched(f"{self.shown}/{name}/{each}: is not what was sent; run the batch again")
         if RECEIPT in files:
             self.put_file(files[RECEIPT], f"{name}/{RECEIPT}")
 
@@ -142,7 +144,7 @@ class Store:
             store, path = self._at(name)
             store.put_file(str(file), path)
 
-        remote.attempted(f"{self.uri}/{name}", put, self._pause, "written")
+        attempted(f"{self.uri}/{name}", put, self._pause, "written")
 
     def arrive(self) -> None:
         """Prove that the store takes an object, before any long work; it tells others that this batch works.
@@ -152,8 +154,8 @@ class Store:
         """
         try:
             self.beat()
-        except remote.Unfetched as error:
-            reason = str(error).removeprefix(f"{remote.shown_uri(f'{self.uri}/{_BATCHES}/{self.owner}')}: ")
+        except Unfetched as error:
+            reason = str(error).removeprefix(f"{shown_uri(f'{self.uri}/{_BATCHES}/{self.owner}')}: ")
             raise ExportError(f"{self.shown}: results cannot be sent there: {reason}") from error
 
     def announce(self, keys: Keys) -> None:

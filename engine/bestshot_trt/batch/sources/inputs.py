@@ -12,6 +12,7 @@ from typing import TextIO
 from ...errors import InputError, shown
 from ..workers.messages import Elsewhere
 from . import remote
+from .uris import is_uri, name_of, shown_uri, stands_for_many
 
 _VIDEO_SUFFIXES = frozenset(
     (
@@ -90,13 +91,13 @@ def _listed(lines: Iterable[str], folder: Path, origin: str) -> Iterator[Footage
         if not name.strip() or name.startswith("#"):
             continue
         try:
-            yield from _named(name if remote.is_uri(name) else str(folder / name))
+            yield from _named(name if is_uri(name) else str(folder / name))
         except InputError as error:
             raise InputError(f"{origin}, line {number}: {error}") from None
 
 
 def _named(name: str) -> Iterator[Footage]:
-    if remote.is_uri(name):
+    if is_uri(name):
         yield from _elsewhere(name)
         return
     path = Path(name)
@@ -119,15 +120,15 @@ def _named(name: str) -> Iterator[Footage]:
 
 
 def _elsewhere(uri: str) -> Iterator[Footage]:
-    many = remote.stands_for_many(uri)
+    many = stands_for_many(uri)
     try:
         found = remote.listed(uri) if many else [uri]
     except InputError:
         found, many = [uri], False
     for each in found:
-        name = Path(remote.name_of(each))
+        name = Path(name_of(each))
         asked = not many or name.suffix.lower() in _VIDEO_SUFFIXES
-        yield Footage(name, asked=asked, uri=each, origin=remote.shown_uri(each))
+        yield Footage(name, asked=asked, uri=each, origin=shown_uri(each))
 
 
 def _below(folder: Path) -> Iterator[Footage]:

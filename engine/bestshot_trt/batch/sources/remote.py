@@ -1,41 +1,27 @@
-"""Files in object storage and on the web, through fsspec: what a URI stands for, knowing one again, fetching it.
+"""Files in object storage and on the web, through fsspec: what a URI stands for, and knowing one again.
 
 Credentials and endpoints are found as each store's own library finds them: environment, profile, machine role.
 """
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, TypeVar
-from urllib.parse import unquote, urlsplit, urlunsplit
+from typing import Any
+from urllib.parse import urlsplit
 
-from ...errors import InputError, shown
+from ...errors import InputError
 from ...source import fingerprint_of
+from .attempts import NO_RANGES, Pause, Result, Unfetched, attempted
+from .uris import is_web, name_of, shown_uri
 
-PIP = 'pip install "bestshot-trt[remote]"'
-_URI = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+://")
-_WEB = ("http", "https")
 _SIGNED = re.compile(r"[?&](X-Amz-Signature|X-Goog-Signature|Signature|sig)=", re.IGNORECASE)
-_CHUNK = 8 << 20
-_ATTEMPTS = 5
-_FIRST_WAIT_S = 0.5
+CHUNK = 8 << 20
+"""Bytes asked for at a time."""
 _SILENT_S = 60.0
-_NO_RANGES = "support range requests"
-"""In fsspec's words where a server sends only whole files."""
-_GONE, _REFUSED = (404, 410), (401, 403)
-_NO_CREDENTIALS = {"NoCredentialsError", "PartialCredentialsError", "ProfileNotFound", "DefaultCredentialsError"}
-_PASSING = (408, 425, 429)
-"""Answers of a client's fault that another attempt may not get."""
-
-Result = TypeVar("Result")
-Pause = Callable[[float], object]
-"""Called with seconds to wait; raises to give up."""
 
 
 @dataclass(frozen=True)
@@ -45,39 +31,6 @@ class Look:
     size: int | None
     revision: int | None
     """Another number for another content of one URI (63 bits of its etag or time of change); None: not told."""
-
-
-class Unfetched(InputError):
-    """A remote file cannot be had; trying again at once is of no use."""
-
-
-def is_uri(name: str) -> bool:
-    """Whether ``name`` is a URI as s3://bucket/key, and not a path."""
-    return _URI.match(name) is not None
-
-
-def shown_uri(uri: str) -> str:
-    """``uri`` without user, password and query, which may be secrets."""
-    parts = urlsplit(uri)
-    if parts.scheme not in _WEB:
-        return shown(uri)
-    return shown(urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", "")))
-
-
-def name_of(uri: str) -> str:
-    """The file's own name."""
-    parts = urlsplit(uri)
-    web = parts.scheme in _WEB
-    path = parts.path if web else uri.partition("://")[2]
-    name = path.rstrip("/").rpartition("/")[2]
-    return (unquote(name) if web else name).replace("/", "_").replace("\0", "_") or "take"
-
-
-def stands_for_many(uri: str) -> bool:
-    """Whether ``uri`` is a pattern, or, by its last stroke, a folder. A question mark begins a query on the web."""
-    parts = urlsplit(uri)
-    pattern = "*" in parts.path if parts.scheme in _WEB else bool(set("*?[") & set(uri))
-    return pattern or uri.endswith("/")
 
 
 def listed(uri: str) -> list[str]:
@@ -104,10 +57,11 @@ def look_at(uri: str, pause: Pause = time.sleep) -> Look:
     Raises:
         InputError: it is not there or not to be had.
     """
-    return attempted(uri, lambda: _look(uri), pause)
+    return attempted(uri, lambda: look_once(uri), pause)
 
 
-def _look(uri: str) -> Look:
+def look_once(uri: str) -> Look:
+    """`look_at` in one attempt; a fault is the store's own error, but for a folder's."""
     store, path = store_of(uri)
     told = store.info(path)
     if told.get("type") == "directory":
@@ -132,20 +86,7 @@ def content_of(uri: str, pause: Pause = time.sleep) -> str | None:
     Raises:
         InputError: it is not there or not to be had.
     """
-
-    def read() -> str | None:
-        store, path = store_of(uri)
-        with store.open(path, "rb", block_size=_CHUNK, cache_type="none") as file:
-            if not file.size:
-                return None
-            try:
-                return fingerprint_of(file)
-            except ValueError as error:
-                if _NO_RANGES in str(error):
-                    return None
-                raise
-
-    return attempted(uri, read, pause)
+    return _by_parts(uri, fingerprint_of, pause)
 
 
 def sends_parts(uri: str, pause: Pause = time.sleep) -> bool:
@@ -155,113 +96,29 @@ def sends_parts(uri: str, pause: Pause = time.sleep) -> bool:
         InputError: it is not there or not to be had.
     """
 
-    def ask() -> bool:
+    def last_byte(file: Any) -> bytes:
+        file.seek(file.size - 1)
+        return bytes(file.read(1))
+
+    return bool(_by_parts(uri, last_byte, pause))
+
+
+def _by_parts(uri: str, read: Callable[[Any], Result], pause: Pause) -> Result | None:
+    """What ``read`` gives of the file, open to be read here and there; None where the store sends only whole files."""
+
+    def attempt() -> Result | None:
         store, path = store_of(uri)
-        with store.open(path, "rb", block_size=_CHUNK, cache_type="none") as file:
+        with store.open(path, "rb", block_size=CHUNK, cache_type="none") as file:
             if not file.size:
-                return False
+                return None
             try:
-                file.seek(file.size - 1)
-                return bool(file.read(1))
+                return read(file)
             except ValueError as error:
-                if _NO_RANGES in str(error):
-                    return False
+                if NO_RANGES in str(error):
+                    return None
                 raise
 
-    return attempted(uri, ask, pause)
-
-
-def fetch(uri: str, look: Look, target: Path, pause: Pause = time.sleep, most: int | None = None) -> None:
-    """Write the file to ``target``, which appears when it is whole. A broken transfer goes on where it broke.
-
-    At most ``most`` bytes are taken, where the store does not tell the size. A `partial_of` ``target`` that is there
-    already is gone on from: it must hold the beginning of this very content.
-
-    Raises:
-        InputError: it is not there or not to be had, changed meanwhile, or is larger than ``most``.
-        DiskRefused: the disk here does not take it.
-    """
-    partial = partial_of(target)
-    try:
-        with _Sink(partial) as sink:
-            attempted(uri, lambda: _transfer(uri, look, sink, pause, most), pause)
-        partial.replace(target)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-def partial_of(target: Path) -> Path:
-    """Where `fetch` writes until all of it is there."""
-    return target.with_name(f".{target.name[:80]}.part")
-
-
-def _transfer(uri: str, look: Look, sink: _Sink, pause: Pause, most: int | None) -> None:
-    if _look(uri) != look:
-        raise Unfetched(f"{shown_uri(uri)}: changed while it was fetched; run the batch again")
-    try:
-        _pour(uri, sink, pause, most)
-    except ValueError as error:
-        if _NO_RANGES not in str(error):
-            raise
-        sink.restart()
-        _pour(uri, sink, pause, most)
-    if look.size is not None and sink.tell() != look.size:
-        come = sink.tell()
-        if come > look.size:
-            sink.restart()
-        raise ConnectionError(f"{come} bytes came of {look.size}")
-
-
-def _pour(uri: str, sink: _Sink, pause: Pause, most: int | None) -> None:
-    """What is missing in ``sink``, piece by piece."""
-    store, path = store_of(uri)
-    # From its beginning a file on the web comes in one answer.
-    one = urlsplit(uri).scheme in _WEB and not sink.tell()
-    with store.open(
-        path, "rb", block_size=0 if one else _CHUNK, **({} if one else {"cache_type": "readahead"})
-    ) as source:
-        if sink.tell():
-            if not source.size:
-                raise ValueError(_NO_RANGES)
-            source.seek(sink.tell())
-        while piece := source.read(_CHUNK):
-            pause(0)
-            sink.write(piece)
-            if most is not None and sink.tell() > most:
-                raise Unfetched(f"{shown_uri(uri)}: is larger than --stage-space allows; raise it")
-
-
-class DiskRefused(OSError):
-    """The disk here does not take what came; told apart from what the network does."""
-
-
-class _Sink:
-    """The partial file."""
-
-    def __init__(self, path: Path) -> None:
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = path.open("ab")
-        except OSError as error:
-            raise DiskRefused(error.errno, error.strerror) from error
-        self.tell = self._file.tell
-
-    def write(self, piece: bytes) -> None:
-        try:
-            self._file.write(piece)
-            self._file.flush()
-        except OSError as error:
-            raise DiskRefused(error.errno, error.strerror) from error
-
-    def restart(self) -> None:
-        self._file.seek(0)
-        self._file.truncate()
-
-    def __enter__(self) -> _Sink:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._file.close()
+    return attempted(uri, attempt, pause)
 
 
 def store_of(uri: str) -> tuple[Any, str]:
@@ -269,66 +126,10 @@ def store_of(uri: str) -> tuple[Any, str]:
     import fsspec
 
     options: dict[str, Any] = {}
-    if urlsplit(uri).scheme in _WEB:
+    if is_web(uri):
         import aiohttp
 
         # By default aiohttp ends a transfer after five minutes, however well it goes.
         options["client_kwargs"] = {"timeout": aiohttp.ClientTimeout(total=None, sock_connect=30, sock_read=_SILENT_S)}
     store, path = fsspec.url_to_fs(uri, use_listings_cache=False, **options)
     return store, path
-
-
-def attempted(uri: str, work: Callable[[], Result], pause: Pause, doing: str = "fetched") -> Result:
-    """``work``, again after a pause that doubles where the fault may pass.
-
-    Raises:
-        Unfetched: it cannot be ``doing``, as ``fetched`` or ``written``.
-    """
-    for attempt in range(_ATTEMPTS):
-        try:
-            return work()
-        except (InputError, DiskRefused):
-            raise
-        except Exception as error:  # each store's library has errors of its own
-            reason = _final(error, doing)
-            if reason is None and attempt + 1 < _ATTEMPTS:
-                pause(_FIRST_WAIT_S * 2**attempt)
-                continue
-            raise Unfetched(f"{shown_uri(uri)}: {reason or _said(error, doing)}") from error
-    raise AssertionError
-
-
-def _final(error: Exception, doing: str) -> str | None:
-    """Why another attempt is of no use; None where it may be."""
-    cause = error.__cause__
-    # On the web every fault is called that; of S3 its cause has no status, but a response.
-    if isinstance(error, FileNotFoundError) and isinstance(cause, Exception) and not hasattr(cause, "response"):
-        error = cause
-    status = getattr(error, "status", None)
-    kinds = {kind.__name__ for kind in type(error).__mro__}
-    if isinstance(error, ImportError):
-        reason = f"the library for this kind of store is not installed: {PIP}"
-    elif isinstance(error, ValueError) and "rotocol not known" in str(error):
-        reason = "this kind of URI is not known; s3://, gs://, http:// and https:// are"
-    elif isinstance(error, ValueError) and _NO_RANGES in str(error):
-        reason = "the server sends only whole files; raise --stage-space"
-    elif isinstance(error, FileNotFoundError) or status in _GONE:
-        reason = f"no such {'bucket' if doing == 'written' else 'file'}; check the name"
-    elif kinds & _NO_CREDENTIALS:
-        reason = "no credentials for this store; set them as its own tools take them (docs/batch.md)"
-    elif isinstance(error, PermissionError) or status in _REFUSED:
-        reason = "the store refuses access; check the credentials and what they allow"
-    elif isinstance(status, int) and 400 <= status < 500 and status not in _PASSING:
-        reason = f"the server answers {status}"
-    elif isinstance(error, OSError) and error.errno == errno.EINVAL:
-        reason = f"the store refuses the name: {shown(error.strerror or error)}"
-    else:
-        return None
-    return reason
-
-
-def _said(error: Exception, doing: str) -> str:
-    text = (str(error).splitlines() or [""])[0][:200]
-    # Some name the address with all that is in it.
-    text = re.sub(r"\?\S+", "?...", text)
-    return f"cannot be {doing} after {_ATTEMPTS} attempts: {shown(text) or type(error).__name__}"

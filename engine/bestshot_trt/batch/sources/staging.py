@@ -20,6 +20,8 @@ from ..journal import Journal
 from ..plan import Job
 from ..workers.messages import Elsewhere
 from . import remote
+from .attempts import Unfetched
+from .fetching import fetch, partial_of
 from .inputs import Footage
 from .remote import Look
 
@@ -201,7 +203,7 @@ class Stage:
         size = self._space if look.size is None else look.size
         if size > self._space:
             limit = f"--stage-space {self._space / 2**30:g} allows, and it cannot be read in parts; raise it"
-            then(None, remote.Unfetched(f"{item.source}: its {size / 2**30:.2f} GiB are more than {limit}"))
+            then(None, Unfetched(f"{item.source}: its {size / 2**30:.2f} GiB are more than {limit}"))
             return True
         self._make_room(self._space - used - size, self._key(uri))
         if used + size > self._space or not self._has_room(self._needed.get(uri, look.size or 0)):
@@ -238,11 +240,11 @@ class Stage:
 
     def _brought(self, uri: str, look: Look, target: Path) -> str:
         if self._before is not None:
-            begun = self._before / target.parent.name / remote.partial_of(target).name
+            begun = self._before / target.parent.name / partial_of(target).name
             with contextlib.suppress(OSError):
                 target.parent.mkdir(parents=True, exist_ok=True)
-                begun.rename(remote.partial_of(target))
-        remote.fetch(uri, look, target, self._pause, most=self._space)
+                begun.rename(partial_of(target))
+        fetch(uri, look, target, self._pause, most=self._space)
         return fingerprint(target)
 
     def _came(
@@ -280,7 +282,7 @@ def _boot() -> str:
 def _other(job: Job, content: str) -> Exception | None:
     if content == job.content:
         return None
-    return remote.Unfetched(f"{job.footage.source}: changed while it was fetched; run the batch again")
+    return Unfetched(f"{job.footage.source}: changed while it was fetched; run the batch again")
 
 
 def _uri(item: Footage) -> str:

@@ -15,6 +15,8 @@ from typing import Any, BinaryIO, cast
 from ... import streams
 from ..workers.messages import Elsewhere
 from . import remote
+from .attempts import Unfetched, attempted
+from .uris import shown_uri
 
 _BLOCK = 4 << 20
 _KEPT = 16
@@ -34,7 +36,7 @@ class RemoteStream:
         self._threads = ThreadPoolExecutor(_AHEAD + 1, "stream")
         self._files = threading.local()
         self._ended = threading.Event()
-        self._fault: remote.Unfetched | None = None
+        self._fault: Unfetched | None = None
 
     def open(self, name: str) -> BinaryIO:
         """Begin to read it."""
@@ -45,9 +47,7 @@ class RemoteStream:
         if self._fault is not None:
             raise self._fault
         if remote.look_at(self._place.uri) != self._place.look:
-            self._fault = remote.Unfetched(
-                f"{remote.shown_uri(self._place.uri)}: changed while it was read; run the batch again"
-            )
+            self._fault = Unfetched(f"{shown_uri(self._place.uri)}: changed while it was read; run the batch again")
             raise self._fault
 
     def end(self) -> None:
@@ -74,7 +74,7 @@ class RemoteStream:
                 self._blocks.popitem(last=False)[1].cancel()
         try:
             return block.result()
-        except remote.Unfetched as error:
+        except Unfetched as error:
             self._fault = error
             raise
 
@@ -89,7 +89,7 @@ class RemoteStream:
                 raise ConnectionError(f"{len(content)} bytes came of {stop - start}")
             return content
 
-        return remote.attempted(self._place.uri, read, self._pause, "read")
+        return attempted(self._place.uri, read, self._pause, "read")
 
     def _file(self) -> Any:
         """This thread's own, since a file has one position."""
@@ -100,7 +100,7 @@ class RemoteStream:
 
     def _pause(self, seconds: float) -> None:
         if self._ended.is_set():
-            raise remote.Unfetched("the stream has ended")
+            raise Unfetched("the stream has ended")
         time.sleep(seconds)
 
 
