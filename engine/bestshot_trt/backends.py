@@ -56,8 +56,10 @@ class Backend:
     """How many batches may be measured before the embedder takes the first of them."""
     working: Callable[[], contextlib.AbstractContextManager[None]] = contextlib.nullcontext
     """`measure` and the embedder run within it: on a GPU it makes the card and the stream current on this thread."""
-    load: Callable[[], None] = lambda: None
-    """Loads what only `measure` and the embedder need, which can be done while the first pictures are decoded."""
+    load: Callable[[float | None], None] = lambda _pictures: None
+    """Loads what only `measure` and the embedder need, which can be done while the first pictures are decoded.
+
+    It is told about how many pictures the take has; None when nobody knows."""
     relieve: Callable[[], None] = lambda: None
     """Gives memory back that nobody uses, before work that did not fit is tried again in smaller pieces."""
     notes: tuple[str, ...] = ()
@@ -115,13 +117,13 @@ def _cpu_backend(config: AnalyzeConfig, progress: Progress, fallback_reason: str
         model_note=resolved.note,
         embeds_ahead=CPU_AHEAD,
         measured_ahead=CPU_MEASURED_AHEAD,
-        load=lambda: _load(resolved),
+        load=lambda pictures: _load(resolved, pictures),
     )
 
 
-def _load(resolved: Resolved) -> None:
+def _load(resolved: Resolved, pictures: float | None) -> None:
     _opencv_stats()
-    resolved.load()
+    resolved.load(pictures)
 
 
 @functools.cache

@@ -34,7 +34,7 @@ def gather(
         DecodeError: there are none. ModelUnavailable: there are prompts, and no model to understand them.
     """
     prompts.check(config.pick, backend.embedder.clip_model, backend.model_note)
-    backend.load()
+    backend.load(pictures_of(info, config.analyze))
     load_arrow()
     samples = Samples(backend)
     for batch in batches:
@@ -44,6 +44,11 @@ def gather(
         raise no_pictures(info)
     track = samples.track(meta_of(info, config.analyze, backend, report))
     return rescore(prompts.apply(track, config.pick, progress), config)
+
+
+def pictures_of(info: VideoInfo, config: AnalyzeConfig) -> float | None:
+    """About how many samples the take has, by what the file says; None where it does not."""
+    return None if info.duration_claim is None else info.duration_claim * config.fps
 
 
 def no_pictures(info: VideoInfo) -> DecodeError:

@@ -15,6 +15,7 @@ import bestshot_trt as bt
 from bestshot_kernels.clip_resize import clip_resize
 from bestshot_trt.decode import PyAVDecoder, probe
 from bestshot_trt.embed import _onnx, model_folder, resolve
+from bestshot_trt.embed._batching import batch_of
 from bestshot_trt.frames import DecodeReport, FrameBatch, ModelView
 
 PROMPT = "the wide inn"
@@ -227,10 +228,44 @@ def test_two_batches_and_the_halves_of_the_last_are_embedded_side_by_side_and_co
 
     monkeypatch.setattr(_onnx, "run_session", together)
     embedder = _onnx.OnnxEmbedder(tiny_model, device="cpu")
-    parts = (views[:8], views[8:16], views[:3])
+    whole = embedder.batch_size
+    parts = (views[:whole], views[8 : 8 + whole], views[: whole - 1])
     results = [embedder.embed(part) for part in parts]
-    for part, result in zip((expected[:8], expected[8:16], expected[:3]), results, strict=True):
+    parts = (expected[:whole], expected[8 : 8 + whole], expected[: whole - 1])
+    for part, result in zip(parts, results, strict=True):
         np.testing.assert_allclose(result().embedding, part, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "size", "pictures", "batch"),
+    [
+        ("ViT-B-32-quickgelu", 224, None, 8),
+        ("ViT-B-32-quickgelu", 224, 10_800, 8),
+        ("ViT-B-32-quickgelu", 224, 41, 6),
+        ("ViT-B-32-quickgelu", 224, 37, 9),
+        ("ViT-B-32-quickgelu", 224, 1, 1),
+        ("ViT-B-16-quickgelu", 224, None, 2),
+        ("ViT-L-14-336", 336, None, 1),
+        ("ViT-SO400M-14-SigLIP-384", 384, 40.0, 1),
+        ("convnext_base_w", 256, None, 4),
+    ],
+)
+def test_a_batch_is_small_where_pictures_are_many_tokens_and_short_takes_leave_no_core_without_one(
+    tiny_model, architecture, size, pictures, batch
+):
+    card = dataclasses.replace(tiny_model.card, architecture=architecture, size=size)
+    assert batch_of(card, pictures) == batch
+
+
+@pytest.mark.parametrize("batch", [3, 8])
+def test_a_short_take_is_embedded_like_a_long_one(take, tiny_model, batch):
+    views = views_of(take, ModelView(size=tiny_model.card.size, framing="crop"))[:batch]
+    short, long = (_onnx.OnnxEmbedder(tiny_model, device="cpu") for _ in range(2))
+    short.load(float(batch))
+    long.load(100_000.0)
+    one, other = (embedder.embed(views)() for embedder in (short, long))
+    np.testing.assert_allclose(one.embedding, other.embedding, atol=1e-6)
+    np.testing.assert_allclose(one.aesthetic, other.aesthetic, atol=1e-5)
 
 
 def test_an_error_while_embedding_is_raised_where_the_result_is_read(tiny_model):

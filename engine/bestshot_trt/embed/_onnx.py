@@ -17,14 +17,11 @@ from ..errors import BackendUnavailable, ModelUnavailable, shown
 from ..frames import FrameBatch, Later, ModelView, finished
 from ..provenance import ClipModel
 from ._base import Embedded, clip_model, joined
+from ._batching import AT_ONCE, are_few, batch_of
 from .model_folder import ModelFolder
 from .text import Tokenizer
 
-CPU_BATCH = 8
 GPU_BATCH = 64
-AT_ONCE = 2
-"""Batches that a CPU computes side by side: threads of one batch wait for each other after every product, and keep
-waiting where other work takes a core."""
 _CUDA = "CUDAExecutionProvider"
 _CPU = "CPUExecutionProvider"
 
@@ -37,11 +34,11 @@ def has_cuda() -> bool:
 
 
 def open_session(
-    graph: Path, precision: str = "fp32", *, cuda: bool = True, once: bool = False, callers: int = 1
+    graph: Path, precision: str = "fp32", *, cuda: bool = True, pack: bool = True, callers: int = 1
 ) -> Any:
     """An ONNX Runtime session of ``graph``, with every option that bears on results or speed set here.
 
-    ``once`` is for sessions that run a time or two: weights are used as they lie in the file, not rearranged first.
+    ``pack`` rearranges the weights first, for faster products; sessions that run a few times do better without.
     ``callers`` threads are to run it at the same time; with its own threads they are as many as there are cores.
 
     Raises:
@@ -59,7 +56,7 @@ def open_session(
     options.graph_optimization_level = levels.ORT_ENABLE_EXTENDED if precision == "fp16" else levels.ORT_ENABLE_ALL
     # Threads that spin while they wait take the cores that decode the next pictures.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.add_session_config_entry("session.disable_prepacking", "1" if once else "0")
+    options.add_session_config_entry("session.disable_prepacking", "0" if pack else "1")
     options.log_severity_level = 3
     # TF32 would round products in fp32 to 10 bits first.
     providers = [(_CUDA, {"use_tf32": "0"}), _CPU] if cuda and has_cuda() else [_CPU]
@@ -106,11 +103,12 @@ class OnnxEmbedder:
             ModelUnavailable: ONNX Runtime cannot load the graph on a GPU.
             BackendUnavailable: it cannot run it on a GPU, and ``device`` says so.
         """
-        card = folder.card
+        self._card = card = folder.card
         self.model = f"{card.name}/{card.pretrained}"
         self.view: ModelView | None = ModelView(size=card.size, framing=framing)
         self.clip_model: ClipModel | None = clip_model(folder, precision, framing)
         self._graph, self._precision = folder.graph("visual", precision), precision
+        self._few = False
         self._cuda = device != "cpu" and has_cuda()
         self._on_gpu = self._cuda and _CUDA in self._session.get_providers()
         if device == "cuda" and not self._on_gpu:
@@ -119,19 +117,23 @@ class OnnxEmbedder:
                 "ONNX Runtime's CUDA provider does not start: it wants onnxruntime-gpu[cuda,cudnn], in the build that "
                 "bestshot-trt doctor names, and a driver that nvidia-smi likes; or use --backend cpu"
             )
-        self.batch_size = GPU_BATCH if self._on_gpu else CPU_BATCH
+        self.batch_size = GPU_BATCH if self._on_gpu else batch_of(card)
 
-    def load(self) -> None:
-        """Load the graph now, if it is not yet.
+    def load(self, pictures: float | None = None) -> None:
+        """Load the graph now, if it is not yet, for a take of about so many ``pictures``; None: nobody knows.
 
         Raises:
             ModelUnavailable: ONNX Runtime cannot.
         """
+        if not self._on_gpu:
+            self._few, self.batch_size = are_few(self._card, pictures), batch_of(self._card, pictures)
         _ = self._session
 
     @functools.cached_property
     def _session(self) -> Any:
-        return open_session(self._graph, self._precision, cuda=self._cuda, callers=AT_ONCE)
+        # In int8 that takes little time.
+        pack = not self._few or self._precision != "fp32"
+        return open_session(self._graph, self._precision, cuda=self._cuda, pack=pack, callers=AT_ONCE)
 
     @functools.cached_property
     def _callers(self) -> ThreadPoolExecutor:
@@ -151,18 +153,17 @@ class OnnxEmbedder:
         """uint8 RGB (n, size, size, 3), n at least 1, to unit embeddings (n, d) and aesthetic (n,)."""
         session = self._session
         if not self._on_gpu:
-            parts = [self._callers.submit(_embedded, session, part) for part in _shares(prepared)]
+            parts = [self._callers.submit(_embedded, session, part) for part in self._shares(prepared)]
             return lambda: joined([part.result() for part in parts])
         if hasattr(prepared, "__cuda_array_interface__"):
             _wait_for_stream()
         return finished(_embedded(session, prepared))
 
-
-def _shares(prepared: npt.NDArray[np.uint8]) -> list[npt.NDArray[np.uint8]]:
-    """A batch that is not full is a take's last, and shared out, since no other keeps the cores busy beside it."""
-    if len(prepared) >= CPU_BATCH:
-        return [prepared]
-    return [part for part in np.array_split(prepared, AT_ONCE) if len(part)]
+    def _shares(self, prepared: npt.NDArray[np.uint8]) -> list[npt.NDArray[np.uint8]]:
+        """A batch that is not full is a take's last, and shared out, since no other keeps the cores busy beside it."""
+        if len(prepared) >= self.batch_size:
+            return [prepared]
+        return [part for part in np.array_split(prepared, AT_ONCE) if len(part)]
 
 
 def _embedded(session: Any, prepared: Any) -> Embedded:
@@ -183,7 +184,7 @@ class TextEncoder:
     def __init__(self, folder: ModelFolder) -> None:
         self._tokenizer = Tokenizer.open(folder.file("tokenizer.json"))
         # Texts are few: what a GPU would save is less than what it takes to set one up.
-        self._session = open_session(folder.graph("text"), cuda=False, once=True)
+        self._session = open_session(folder.graph("text"), cuda=False, pack=False)
 
     def encode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
         """Unit vectors float32 (len(texts), d)."""

@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import ModelUnavailable, shown
-from ._onnx import CPU_BATCH, open_session, run_session
+from ._batching import batch_of
+from ._onnx import open_session, run_session
 from .model_folder import ModelFolder
 from .models import CONTEXT_LENGTH
 
@@ -41,7 +42,8 @@ def ask(folder: ModelFolder, tower: str, precision: str, values: npt.NDArray[Any
     session = open_session(path, precision, cuda=False)
     _check_interface(folder, tower, session)
     name = session.get_inputs()[0].name
-    batches = [values[i : i + CPU_BATCH] for i in range(0, len(values), CPU_BATCH)]
+    size = batch_of(folder.card)
+    batches = [values[i : i + size] for i in range(0, len(values), size)]
     try:
         together = [run_session(session, name, batch) for batch in batches]
         alone = [run_session(session, name, values[i : i + 1]) for i in range(min(ALONE, len(values)))]

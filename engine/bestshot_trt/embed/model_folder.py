@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -72,6 +73,12 @@ class ModelCard:
     files: dict[str, FileCard]
     parity: dict[str, float]
     """Precision -> least cosine of its embeddings to those of fp32, where that was measured."""
+
+    @property
+    def tokens(self) -> int | None:
+        """Patches of a picture, and one more for all of it; None where OpenCLIP's name tells no side of a patch."""
+        named = re.search(r"ViT-\w+-(\d+)", self.architecture)
+        return None if named is None else (self.size // int(named[1])) ** 2 + 1
 
 
 @dataclass(frozen=True)

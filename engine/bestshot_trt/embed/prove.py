@@ -9,7 +9,8 @@ from typing import Any
 from ..errors import BackendUnavailable, shown
 from ..progress import Progress, silent
 from ._base import Embedded, joined
-from ._onnx import CPU_BATCH, open_session, run_session
+from ._batching import batch_of
+from ._onnx import open_session, run_session
 from ._parity import FRAMES, Footage, Frames, compare
 from ._runner import EngineRunner
 from .engines import Engine, Wanted, settle
@@ -69,12 +70,12 @@ def _cupy() -> Any:
 
 def _through_fp32(folder: ModelFolder, takes: Sequence[Footage], progress: Progress) -> list[Embedded]:
     session = open_session(folder.graph("visual"), cuda=False)
-    total, done, found = sum(len(take.pictures) for take in takes), 0, []
+    total, done, found, size = sum(len(take.pictures) for take in takes), 0, [], batch_of(folder.card)
     for take in takes:
         parts = []
-        for i in range(0, len(take.pictures), CPU_BATCH):
+        for i in range(0, len(take.pictures), size):
             progress("compare with fp32 on the CPU", done, total, "steps")
-            embedding, aesthetic = run_session(session, "frames", take.pictures[i : i + CPU_BATCH])
+            embedding, aesthetic = run_session(session, "frames", take.pictures[i : i + size])
             parts.append(Embedded(embedding, aesthetic.reshape(-1)))
             done += len(embedding)
         found.append(joined(parts))

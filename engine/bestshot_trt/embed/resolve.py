@@ -34,8 +34,10 @@ class Resolved:
 
     embedder: Embedder
     note: str | None
-    load: Callable[[], None] = lambda: None
-    """Loads what the embedder would else load when it is first used; raises ModelUnavailable."""
+    load: Callable[[float | None], None] = lambda _pictures: None
+    """Loads what the embedder would else load when it is first used, for about so many pictures; None: for many.
+
+    Raises ModelUnavailable."""
 
 
 _given_up: dict[str, str] = {}

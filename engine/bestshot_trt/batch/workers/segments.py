@@ -129,6 +129,7 @@ def _pass(
         )
 
     with contextlib.closing(analysis.measurements(info, config, backend, report)) as batches:
+        backend.load(gather.pictures_of(info, config))
         for batch in batches:
             left = batch
             while len(left):
