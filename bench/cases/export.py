@@ -46,7 +46,7 @@ def export(request: Request, path: Path) -> Iterator[Row]:
         command = [sys.executable, "-m", "bestshot_trt", "export", str(moments), "-q", "--overwrite", "-o", str(out)]
         ours, plain = wall_of([*command, "--encoder", encoder, "--no-cut-lists"]), _plain(request, path, starts)
         ours()
-        gates.whole_clips(out)
+        gates.whole_clips(out, path)
         pairs = paired(ours, plain, request.runs, warm_up=False)
         yield {
             "take": take_of(path),

@@ -10,6 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from bestshot_trt.config import AnalyzeConfig
+from bestshot_trt.embed.model_folder import open_folder
+from bestshot_trt.frames import ModelView
 from bestshot_trt.speed.timing import paired, wall_of
 from bestshot_trt.track import open_track
 
@@ -46,12 +49,12 @@ def _rows(request: Request, path: Path, ours: list[str], seed: list[str]) -> Ite
 
 @case("score", "analyze against the plain recipe's sampling and scoring (--model FOLDER for both with CLIP)")
 def score(request: Request, path: Path) -> Iterator[Row]:
-    """Whole processes; the gate is exact samples, exact measures, and as many samples as the recipe has.
+    """Whole processes; the gate is exact samples, pictures and measures, and as many samples as the recipe has.
 
     With the recipe on torch, also that its embeddings are those that it has on ONNX Runtime.
     """
     gates.samples_identical(path, request.fps)
-    gates.measures_match(path, request.fps)
+    gates.measures_match(path, request.fps, _view(request))
     track = request.folder / "track.parquet"
     ours, seed = _ours(request, path, "analyze", track), _seed(request, path, "--no-cut")
     if request.model and request.clip == "torch":
@@ -59,6 +62,13 @@ def score(request: Request, path: Path) -> Iterator[Row]:
     wall_of(ours)(), wall_of(seed)()
     _same_count(track, request.folder / "seed" / "frames")
     yield from _rows(request, path, ours, seed)
+
+
+def _view(request: Request) -> ModelView | None:
+    """The picture that the model wants of every sample."""
+    if request.model is None:
+        return None
+    return ModelView(size=open_folder(request.model).card.size, framing=AnalyzeConfig().framing)
 
 
 def _same_model(request: Request, path: Path) -> None:
@@ -100,5 +110,5 @@ def job(request: Request, path: Path) -> Iterator[Row]:
     out = request.folder / "job"
     ours, seed = _ours(request, path, "run", out), _seed(request, path)
     wall_of(ours)(), wall_of(seed)()
-    gates.whole_clips(out)
+    gates.whole_clips(out, path)
     yield from _rows(request, path, ours, seed)

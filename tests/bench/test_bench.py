@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import math
 import sys
@@ -45,6 +46,108 @@ def test_a_decoder_that_gives_another_picture_is_red(clip: Any, monkeypatch: pyt
     monkeypatch.setattr(gates, "sampled_frames", shifted)
     with pytest.raises(Red, match="differs from that of a full decode"):
         gates.samples_identical(take, 3.0)
+
+
+def lost(samples: list[Any]) -> list[Any]:
+    return samples[:3] + samples[4:]
+
+
+def twice(samples: list[Any]) -> list[Any]:
+    return samples[:3] + samples[2:]
+
+
+def one_too_late(samples: list[Any]) -> list[Any]:
+    return [dataclasses.replace(late, samples=due.samples) for due, late in itertools.pairwise(samples)]
+
+
+def cut_short(samples: list[Any]) -> list[Any]:
+    return samples[:-2]
+
+
+def other_colours(samples: list[Any]) -> list[Any]:
+    from av import VideoFrame
+
+    pixels = samples[2].frame.to_ndarray()
+    pixels[-1, -1] ^= 1
+    frame = VideoFrame.from_ndarray(pixels, samples[2].frame.format.name)
+    return [*samples[:2], dataclasses.replace(samples[2], frame=frame), *samples[3:]]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lost, "sample 3 is missing"),
+        (twice, "sample 2 comes again"),
+        (one_too_late, r"sample 0 is the picture at pts \d+; on screen then is that at pts 0"),
+        (cut_short, "sample 10 is missing"),
+        (other_colours, "differs from that of a full decode"),
+    ],
+)
+def test_a_decoder_that_loses_doubles_shifts_or_recolours_samples_is_red(
+    clip: Any, monkeypatch: pytest.MonkeyPatch, change: Any, words: str
+) -> None:
+    honest = gates.sampled_frames
+    monkeypatch.setattr(gates, "sampled_frames", lambda *given: (each for each in change(list(honest(*given)))))
+    with pytest.raises(Red, match=words):
+        gates.samples_identical(clip(H264), 3.0)
+
+
+def test_a_planner_that_leaves_a_needed_picture_out_is_red(clip: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from bestshot_trt.plan import Group
+
+    honest = Group.fed
+
+    def fed(group: Any) -> Any:
+        return (packet for number, packet in enumerate(honest(group)) if number != 2)
+
+    monkeypatch.setattr(Group, "fed", fed)
+    monkeypatch.setattr("bestshot_trt.decode._rescue.Rescuer.find", lambda *_: None)
+    with pytest.raises(Red, match=r"differs from|is missing"):
+        gates.samples_identical(clip(H264), 3.0)
+
+
+def test_a_damaged_take_may_lack_samples(clip: Any, tmp_path: Path) -> None:
+    content = bytearray(clip(H264).read_bytes())
+    media = content.index(b"mdat")
+    content[media + len(content) // 3 : media + len(content) // 3 + 4000] = bytes(4000)
+    (tmp_path / "damaged.mp4").write_bytes(content)
+    gates.samples_identical(tmp_path / "damaged.mp4", 3.0)
+
+
+def test_a_score_picture_by_another_filter_is_red(clip: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from bestshot_trt.decode import _picture
+
+    take = clip(H264, size="1920x1080", seconds=1.2)
+    gates.measures_match(take, 3.0)
+    monkeypatch.setattr(_picture, "_SAME_ARITHMETIC", ":flags=bilinear+accurate_rnd")
+    with pytest.raises(Red, match="the score picture is not ffmpeg's"):
+        gates.measures_match(take, 3.0)
+
+
+def test_a_models_picture_by_another_filter_or_of_another_part_is_red(
+    clip: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from bestshot_trt.decode import _picture
+    from bestshot_trt.frames import ModelView
+
+    take, view = clip(H264, size="1280x720", seconds=1.2), ModelView(size=224, framing="crop")
+    gates.measures_match(take, 3.0, view)
+    honest = _picture.ModelPicture.convert
+    monkeypatch.setattr(_picture.ModelPicture, "convert", lambda *given: np.roll(honest(*given), 1, axis=1))
+    with pytest.raises(Red, match="the model's picture is not the reference's"):
+        gates.measures_match(take, 3.0, view)
+    monkeypatch.setattr(_picture.ModelPicture, "convert", honest)
+    monkeypatch.setattr(_picture, "_EXACT", ":flags=bilinear+accurate_rnd")
+    with pytest.raises(Red, match="the model's picture is not the reference's"):
+        gates.measures_match(take, 3.0, view)
+
+
+def test_a_sample_whose_time_is_shifted_is_red(clip: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from bestshot_trt.plan import SampleGrid
+
+    monkeypatch.setattr(SampleGrid, "time", lambda grid, index: float((index + 1) / grid.fps))
+    with pytest.raises(Red, match=r"sample 0 has the time 0.333333 s, not 0 s"):
+        gates.measures_match(clip(H264), 3.0)
 
 
 @pytest.mark.parametrize("measure", ["laplacian_variance", "exposure_penalty", "contrast", "colourfulness"])

@@ -104,14 +104,42 @@ def test_export_says_clips_a_second_and_why_nvenc_is_not_measured(clip: Any, tmp
         assert "nvenc does not work here" in rows[1]["skipped"]
 
 
+def moments(folder: Path, clip: Path, start: float, end: float) -> Path:
+    (folder / "1.mp4").unlink(missing_ok=True)
+    (folder / "1.mp4").symlink_to(clip)
+    document = {"moments": [{"clip": "1.mp4", "start_s": start, "end_s": end}]}
+    (folder / "moments.json").write_text(json.dumps(document))
+    return folder
+
+
 def test_a_clip_that_is_too_short_is_red(clip: Any, tmp_path: Path) -> None:
-    (tmp_path / "1.mp4").symlink_to(clip(H264))
-    moment = {"clip": "1.mp4", "start_s": 0, "end_s": 4}
-    (tmp_path / "moments.json").write_text(json.dumps({"moments": [moment]}))
-    gates.whole_clips(tmp_path)
-    (tmp_path / "moments.json").write_text(json.dumps({"moments": [{**moment, "end_s": 4.3}]}))
+    take = clip(H264)
+    gates.whole_clips(moments(tmp_path, take, 0, 4), take)
     with pytest.raises(Red, match=r"shows 4.00 s; its moment is 4.30 s long"):
-        gates.whole_clips(tmp_path)
+        gates.whole_clips(moments(tmp_path, take, 0, 4.3), take)
+    (tmp_path / "moments.json").write_text(json.dumps({"moments": []}))
+    with pytest.raises(Red, match="there is no moment"):
+        gates.whole_clips(tmp_path, take)
+
+
+@pytest.mark.parametrize(
+    ("frames", "words"),
+    [((24, 49), r"begins with the picture at 0.960 s"), ((26, 50), "begins with"), ((25, 50), "ends with")],
+)
+def test_a_clip_that_is_off_by_a_frame_is_red(
+    clips: Any, clip: Any, tmp_path: Path, frames: tuple[int, int], words: str
+) -> None:
+    take = clip(H264)
+
+    def cut(first: int, last: int) -> Path:
+        path = tmp_path / f"{first}-{last}.mp4"
+        part = f"trim=start_frame={first}:end_frame={last + 1},setpts=PTS-STARTPTS"
+        clips.run_ffmpeg("-i", take, "-vf", part, "-c:v", "libx264", "-crf", "18", path)
+        return path
+
+    gates.whole_clips(moments(tmp_path, cut(25, 49), 1, 2), take)
+    with pytest.raises(Red, match=words):
+        gates.whole_clips(moments(tmp_path, cut(*frames), 1, 2), take)
 
 
 def test_batch_is_red_when_workers_change_picks_or_lose_a_take(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -301,7 +329,7 @@ def test_a_job_is_compared_with_the_recipe_and_is_red_when_a_clip_is_cut_short(
     (row,) = CASES["job"].rows(request(tmp_path, take))
     assert row["speedup"]["runs"] == 1
 
-    def short(_: Path) -> None:
+    def short(*_: Path) -> None:
         raise Red("01.mp4 shows 2.00 s; its moment is 3.00 s long")
 
     monkeypatch.setattr(gates, "whole_clips", short)
