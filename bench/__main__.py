@@ -44,6 +44,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--precision", default="fp32", help="of our side with a model: fp32 (default), fp16 or int8")
     parser.add_argument("--clip", choices=("onnx", "torch"), default="onnx", help="the plain recipe's library")
     parser.add_argument("--quick", action="store_true", help="suite: one thing varied at a time, on 10 s")
+    parser.add_argument("--seconds", type=int, help="suite: of made takes (default 60, quick 10)")
     parser.add_argument("--again", action="store_true", help="suite, targets: also what was measured already")
     parser.add_argument("--save", action="store_true", help="keep the rows under bench/results")
     parser.add_argument(
@@ -52,6 +53,8 @@ def _arguments() -> argparse.Namespace:
     options = parser.parse_args()
     if options.runs is not None and options.runs < 1:
         parser.error("--runs must be at least 1")
+    if options.seconds is not None and options.seconds < 2:
+        parser.error("--seconds must be at least 2")
     return options
 
 
@@ -75,7 +78,8 @@ def _one(options: argparse.Namespace) -> int:
 
 
 def _suite(options: argparse.Namespace) -> int:
-    steps = suites.suite(options.model, quick=options.quick, runs=options.runs or (1 if options.quick else 3))
+    runs = options.runs or (1 if options.quick else 3)
+    steps = suites.suite(options.model, quick=options.quick, runs=runs, seconds=options.seconds)
     found = list(walk(steps, env.describe(), again=options.again))
     print(f"{len(found)} rows; see them with: python -m bench report")
     return 1 if any("red" in row for row in found) else 0

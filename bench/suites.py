@@ -9,22 +9,29 @@ from .inputs import ENCODERS, HEIGHTS
 from .steps import Step
 
 RATES = (2.0, 3.0, 5.0)
-SECONDS, QUICK_SECONDS = 60, 10
+SECONDS = 60
+QUICK_SECONDS = 10
+"""Of stages too, which are the same for any length."""
 STAGE_TAKE = "made:h264:720p:30"
 
 
-def suite(models: Sequence[Path], *, quick: bool, runs: int) -> list[Step]:
-    """Steps of the suite; ``quick`` varies one thing at a time around 1080p H.264 at 3 samples a second."""
-    return [*(_axes(models, runs) if quick else _crossed(models, runs)), *_stages(models, runs)]
+def suite(models: Sequence[Path], *, quick: bool, runs: int, seconds: int | None = None) -> list[Step]:
+    """Steps of the suite, with made takes of ``seconds``.
+
+    ``quick`` varies one thing at a time around 1080p H.264 at 3 samples a second.
+    """
+    if quick:
+        return [*_axes(models, runs, seconds or QUICK_SECONDS), *_stages(models, runs)]
+    return [*_crossed(models, runs, seconds or SECONDS), *_stages(models, runs)]
 
 
 def _take(codec: str, size: str, seconds: int) -> str:
     return f"made:{codec}:{size}:{seconds}"
 
 
-def _axes(models: Sequence[Path], runs: int) -> list[Step]:
+def _axes(models: Sequence[Path], runs: int, seconds: int) -> list[Step]:
     def step(codec: str = "h264", size: str = "1080p", fps: float = 3.0, model: Path | None = None) -> Step:
-        return Step(case="score", inputs=(_take(codec, size, QUICK_SECONDS),), runs=runs, fps=fps, model=model)
+        return Step(case="score", inputs=(_take(codec, size, seconds),), runs=runs, fps=fps, model=model)
 
     return [
         step(),
@@ -35,9 +42,9 @@ def _axes(models: Sequence[Path], runs: int) -> list[Step]:
     ]
 
 
-def _crossed(models: Sequence[Path], runs: int) -> list[Step]:
+def _crossed(models: Sequence[Path], runs: int, seconds: int) -> list[Step]:
     return [
-        Step(case="score", inputs=(_take(codec, size, SECONDS),), runs=runs, fps=fps, model=model)
+        Step(case="score", inputs=(_take(codec, size, seconds),), runs=runs, fps=fps, model=model)
         for size in HEIGHTS
         for codec in ENCODERS
         for model in (None, *models)

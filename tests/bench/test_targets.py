@@ -161,6 +161,16 @@ def test_the_suite_has_every_codec_size_model_and_rate() -> None:
     assert {step.case for step in suites.suite(models, quick=True, runs=1)} <= CASES.keys()
 
 
+@pytest.mark.parametrize(("quick", "usual"), [(True, "10"), (False, "60")])
+def test_the_suites_made_takes_are_as_long_as_asked(quick: bool, usual: str) -> None:
+    def lengths(seconds: int | None) -> set[str]:
+        steps = suites.suite([], quick=quick, runs=1, seconds=seconds)
+        return {step.inputs[0].split(":")[3] for step in steps if step.case == "score"}
+
+    assert lengths(None) == {usual}
+    assert lengths(20) == {"20"}
+
+
 def test_targets_leave_short_takes_out_and_say_so(
     clip: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
