@@ -22,9 +22,15 @@ import sys
 import tempfile
 from pathlib import Path
 
+from . import checkout  # noqa: F401  (first: what is imported after it is this checkout's)
+
+# isort: split
+from bestshot_trt.config import AnalyzeConfig
+from bestshot_trt.decode import probe
+from bestshot_trt.embed.model_folder import open_folder
 from bestshot_trt.errors import BestshotError
 
-from . import env, report, rows, suites, targets
+from . import env, inputs, report, rows, suites, targets
 from .cases import CASES
 from .steps import Step, measured, walk
 
@@ -41,7 +47,10 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--model", type=Path, action="append", default=[], help="a model folder (suite: repeat it); else no CLIP"
     )
-    parser.add_argument("--precision", default="fp32", help="of our side with a model: fp32 (default), fp16 or int8")
+    precisions = ("fp32", "fp16", "int8")
+    parser.add_argument(
+        "--precision", choices=precisions, default="fp32", help="of our side with a model (default fp32)"
+    )
     parser.add_argument("--clip", choices=("onnx", "torch"), default="onnx", help="the plain recipe's library")
     parser.add_argument("--quick", action="store_true", help="suite: one thing varied at a time, on 10 s")
     parser.add_argument("--seconds", type=int, help="suite: of made takes (default 60, quick 10)")
@@ -56,6 +65,17 @@ def _arguments() -> argparse.Namespace:
     if options.seconds is not None and options.seconds < 2:
         parser.error("--seconds must be at least 2")
     return options
+
+
+def _checked(options: argparse.Namespace) -> None:
+    """Before anything is measured.
+
+    Raises:
+        BestshotError: a rate that `analyze` would not take, or no model in a folder.
+    """
+    AnalyzeConfig(fps=options.fps)
+    for folder in [*options.model, *(options.inputs if options.case == "embed" else ())]:
+        open_folder(Path(folder))
 
 
 def _one(options: argparse.Namespace) -> int:
@@ -87,6 +107,8 @@ def _suite(options: argparse.Namespace) -> int:
 
 def _targets(options: argparse.Namespace) -> int:
     """1 when a target that could be measured is not met."""
+    for path in filter(None, map(inputs.file_of, options.inputs)):
+        probe(path)
     takes = [text for text in options.inputs if targets.seconds_of(text) >= targets.LEAST_S]
     for text in options.inputs:
         if text not in takes:
@@ -120,6 +142,7 @@ def main() -> int:
         print(f"python -m bench {options.case}: name a take, or made:h264:1080p:60", file=sys.stderr)
         return 2
     try:
+        _checked(options)
         return {"suite": _suite, "targets": _targets, "report": _report}.get(options.case, _one)(options)
     except (BestshotError, ValueError, OSError) as error:
         print(f"python -m bench {options.case}: {error}", file=sys.stderr)

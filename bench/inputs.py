@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from pathlib import Path
 
 import imageio_ffmpeg
+
+from bestshot_trt.decode import probe
+from bestshot_trt.errors import BestshotError
 
 HEIGHTS = {"720p": (1280, 720), "1080p": (1920, 1080), "4k": (3840, 2160)}
 ENCODERS = {
@@ -16,6 +20,8 @@ ENCODERS = {
     "av1": ("libsvtav1", "-preset", "12"),
 }
 RATE = 30
+_SECONDS = r"(?=[\d.]*[1-9])\d*\.?\d*"
+"""A number above 0."""
 
 
 def resolve(name: str, folder: Path) -> Path:
@@ -23,25 +29,51 @@ def resolve(name: str, folder: Path) -> Path:
 
     Raises:
         ValueError: a recipe that cannot be read.
+        BestshotError: its file is missing or no video, or ffmpeg cannot make it.
     """
-    kind, *rest = name.split(":")
-    if kind == "loop" and len(rest) == 2:
-        return looped(Path(rest[0]), float(rest[1]), folder)
-    if kind == "start" and len(rest) == 2:
-        return begun(Path(rest[0]), float(rest[1]), folder)
-    if kind == "made" and len(rest) >= 3:
+    kind, *rest = split(name)
+    if kind in ("loop", "start"):
+        file = probe(Path(rest[0])).path
+        return (looped if kind == "loop" else begun)(file, float(rest[1]), folder)
+    if kind == "made":
         codec, size, seconds, *options = rest
         return made(codec, size, float(seconds), dict(part.split("=", 1) for part in options), folder)
-    if kind in ("loop", "start", "made"):
-        raise ValueError(f"{name}: need loop:FILE:SECONDS, start:FILE:SECONDS or made:CODEC:SIZE:SECONDS[:gop=N][:b=N]")
     return Path(name)
+
+
+def split(name: str) -> list[str]:
+    """The parts of a recipe; of a file only itself. A file's name in a recipe may hold colons.
+
+    Raises:
+        ValueError: a recipe that cannot be read.
+    """
+    kind, _, rest = name.partition(":")
+    if kind in ("loop", "start") and (match := re.fullmatch(rf"(.+):({_SECONDS})", rest, re.DOTALL)):
+        return [kind, match[1], match[2]]
+    if kind == "made" and re.fullmatch(rf"\w+:\w+:{_SECONDS}(:(gop|b)=\d+)*", rest):
+        return [kind, *rest.split(":")]
+    if kind in ("loop", "start", "made") and rest:
+        raise ValueError(f"{name}: need loop:FILE:SECONDS, start:FILE:SECONDS or made:CODEC:SIZE:SECONDS[:gop=N][:b=N]")
+    return [name]
 
 
 def looped(path: Path, seconds: float, folder: Path) -> Path:
     """``path`` repeated to ``seconds`` without encoding it again."""
     out = folder / f"{path.stem}-loop-{seconds:g}s.mp4"
     if not out.exists():
-        _ffmpeg("-stream_loop", "-1", "-i", str(path), "-map", "0:v:0", "-c", "copy", "-t", f"{seconds:g}", str(out))
+        _ffmpeg(
+            "-stream_loop",
+            "-1",
+            "-i",
+            f"file:{path.absolute()}",
+            "-map",
+            "0:v:0",
+            "-c",
+            "copy",
+            "-t",
+            f"{seconds:g}",
+            str(out),
+        )
     return out
 
 
@@ -49,7 +81,7 @@ def begun(path: Path, seconds: float, folder: Path) -> Path:
     """The first ``seconds`` of ``path`` without encoding it again."""
     out = folder / f"{path.stem}-start-{seconds:g}s{path.suffix}"
     if not out.exists():
-        _ffmpeg("-i", str(path), "-map", "0:v:0", "-c", "copy", "-t", f"{seconds:g}", str(out))
+        _ffmpeg("-i", f"file:{path.absolute()}", "-map", "0:v:0", "-c", "copy", "-t", f"{seconds:g}", str(out))
     return out
 
 
@@ -75,20 +107,26 @@ def made(codec: str, size: str, seconds: float, options: dict[str, str], folder:
 def _ffmpeg(*arguments: str) -> None:
     # SVT-AV1 speaks past ffmpeg's own settings.
     quiet = {**os.environ, "SVT_LOG": "1"}
-    subprocess.run([imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-nostdin", *arguments], check=True, env=quiet)
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-nostdin", *arguments]
+    done = subprocess.run(command, check=False, env=quiet, capture_output=True, text=True, errors="replace")
+    if done.returncode:
+        words = done.stderr.strip().splitlines() or ["no message"]
+        # Rows are kept and shown: where files lie is nobody's business.
+        said = re.sub(r"(file:)?/\S*/", "", words[-1])
+        raise BestshotError(f"{Path(arguments[-1]).name}: ffmpeg cannot make it: {said}")
 
 
 def label(name: str) -> str:
     """``name`` without the folders of its file."""
-    kind, *rest = name.split(":")
-    if kind in ("loop", "start") and len(rest) == 2:
+    kind, *rest = split(name)
+    if kind in ("loop", "start"):
         return f"{kind}:{Path(rest[0]).name}:{rest[1]}"
     return name if kind == "made" else Path(name).name
 
 
 def file_of(name: str) -> Path | None:
     """The file that ``name`` is or is made of; None for a made take."""
-    kind, *rest = name.split(":")
+    kind, *rest = split(name)
     if kind == "made":
         return None
-    return Path(rest[0]) if kind in ("loop", "start") and len(rest) == 2 else Path(name)
+    return Path(rest[0]) if kind in ("loop", "start") else Path(name)

@@ -196,7 +196,8 @@ def _markdown(machines: Sequence[Machine]) -> str:
             lines += ["| input | settings | figure | commit | row |", "| --- | --- | --- | --- | --- |"]
             for row in rows:
                 cells = (row.get("input", ""), settings_of(row), figure_of(row), row["commit"], f"`{row['file']}`")
-                lines.append(f"| {' | '.join(cells)} |")
+                # A name may hold what ends a cell or a line.
+                lines.append(f"| {' | '.join(' '.join(cell.split()).replace('|', '&#124;') for cell in cells)} |")
     return "\n".join(lines) + "\n"
 
 

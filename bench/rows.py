@@ -42,8 +42,18 @@ def save(found: list[Row], environment: dict[str, Any], case: str) -> Path:
 
 
 def kept() -> Iterator[tuple[Path, dict[str, Any], list[Row]]]:
-    """Every file of rows, oldest first: its path, environment and rows."""
+    """Every file of rows, oldest first: its path, environment and rows.
+
+    Raises:
+        ValueError: a file is damaged.
+    """
     for path in sorted(RESULTS.rglob("*.json"), key=lambda path: path.name):
-        found = json.loads(path.read_text(encoding="utf-8"))
-        if "rows" in found:
-            yield path, found["environment"], found["rows"]
+        try:
+            found = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise ValueError(f"{path}: is damaged ({error}); remove it, and measure again") from error
+        if "rows" not in found:
+            continue
+        if not {"cpu", "cores", "commit"} <= found.get("environment", {}).keys():
+            raise ValueError(f"{path}: does not say what it was measured on; remove it, and measure again")
+        yield path, found["environment"], found["rows"]

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bestshot_trt.errors import BestshotError
+
 from . import inputs, rows
 from .cases import CASES
 from .registry import Request, Row
@@ -37,11 +39,12 @@ class Step:
 
 
 def measured(step: Step, folder: Path) -> list[Row]:
-    """The rows of one step, printed as they come; files that are made for it stay in ``folder``."""
-    found = []
-    takes = [inputs.resolve(text, folder) for text in step.inputs]
+    """The rows of one step, printed as they come; files that are made for it stay in ``folder``.
+
+    A take that cannot be made is a red row, so that the others go on.
+    """
     request = Request(
-        inputs=takes,
+        inputs=[],
         runs=step.runs,
         folder=folder,
         model=step.model,
@@ -49,10 +52,23 @@ def measured(step: Step, folder: Path) -> list[Row]:
         precision=step.precision,
         clip=step.clip,
     )
-    for row in CASES[step.case].rows(request):
+    found = []
+    for row in _rows(step, request):
         found.append(row)
         print(rows.line(row), flush=True)
     return found
+
+
+def _rows(step: Step, request: Request) -> Iterator[Row]:
+    for text in step.inputs:
+        try:
+            request.inputs.append(inputs.resolve(text, request.folder))
+        except BestshotError as reason:
+            label = {"case": step.case, "input": inputs.label(text)}
+            # Rows are kept and shown: where files lie is nobody's business.
+            said = str(reason).replace(f"{(inputs.file_of(text) or Path()).parent}/", "")
+            yield {**label, "settings": request.settings, "red": said}
+    yield from CASES[step.case].rows(request)
 
 
 def walk(steps: Sequence[Step], environment: dict[str, Any], *, again: bool = False) -> Iterator[Row]:

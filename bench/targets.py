@@ -212,10 +212,8 @@ def steps(footage: Sequence[str], model: Path | None, runs: int) -> Iterator[Ste
 
 def seconds_of(text: str) -> float:
     """Seconds of footage of a take, or of a recipe of one."""
-    kind, *rest = text.split(":")
-    if kind in ("loop", "start", "made") and len(rest) > 1:
-        return float(rest[2 if kind == "made" else 1])
-    return footage_s(Path(text))
+    kind, *rest = inputs.split(text)
+    return float(rest[2 if kind == "made" else 1]) if rest else footage_s(Path(text))
 
 
 def _part(text: str, seconds: float) -> str:
@@ -224,7 +222,7 @@ def _part(text: str, seconds: float) -> str:
         return text
     path = inputs.file_of(text)
     if path is None:
-        kind, codec, size, _, *options = text.split(":")
+        kind, codec, size, _, *options = inputs.split(text)
         return ":".join([kind, codec, size, f"{seconds:g}", *options])
     kind = "loop" if text.startswith("loop:") else "start"
     return f"{kind}:{path}:{seconds:g}"

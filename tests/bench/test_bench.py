@@ -6,6 +6,8 @@ import dataclasses
 import itertools
 import json
 import math
+import os
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -223,6 +225,21 @@ def test_inputs_are_made_as_named(tmp_path: Path) -> None:
         inputs.resolve("made:cinepak:720p:1", tmp_path)
 
 
+@pytest.mark.parametrize(
+    "name", ["loop:a.mp4:x", "loop:a.mp4:0", "made:h264:720p:1:gop", "made:h264:720p:-1", "start:1"]
+)
+def test_a_recipe_that_cannot_be_read_says_how_they_are_written(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ValueError, match="need loop:FILE:SECONDS"):
+        inputs.resolve(name, tmp_path)
+
+
+def test_a_file_with_colons_in_its_name_can_be_looped(clip: Any, tmp_path: Path) -> None:
+    take = tmp_path / "12:30 a%03d.mp4"
+    take.symlink_to(clip(H264))
+    assert inputs.resolve(f"loop:{take}:6", tmp_path).is_file()
+    assert inputs.label(f"start:{take}:6") == "start:12:30 a%03d.mp4:6"
+
+
 def test_a_loop_is_as_long_as_asked(clip: Any, tmp_path: Path) -> None:
     from bestshot_trt.decode import probe
 
@@ -264,6 +281,32 @@ def test_kept_rows_name_machine_commit_and_time(tmp_path: Path, monkeypatch: pyt
     path = rows.save([{"case": "start"}], {"cpu": "Fast CPU (R)", "commit": "abc"}, "start")
     assert path.parent.name == "fast-cpu-r"
     assert json.loads(path.read_text())["environment"].keys() == {"cpu", "commit", "time"}
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [('{"rows": [', "is damaged"), ('{"rows": [{"case": "decode"}]}', "does not say what it was measured on")],
+)
+def test_a_damaged_file_of_rows_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, words: str
+) -> None:
+    monkeypatch.setattr(rows, "RESULTS", tmp_path)
+    (tmp_path / "2026-a.json").write_text(text)
+    with pytest.raises(ValueError, match=f"2026-a.json: {words}"):
+        list(rows.kept())
+
+
+def test_what_is_measured_is_this_checkout_whatever_is_installed(tmp_path: Path) -> None:
+    other = tmp_path / "bestshot_trt"
+    other.mkdir()
+    (other / "__init__.py").write_text("raise RuntimeError('an older version')\n")
+    show = "import bench.__main__, subprocess, sys; subprocess.run([sys.executable, '-m', 'bestshot_trt', '--version'])"
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", show], cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "bestshot-trt" in done.stdout
 
 
 def test_the_quick_test_says_what_limits_and_what_the_recipe_gives(

@@ -203,3 +203,37 @@ def test_an_input_that_is_not_there_is_one_line(
     monkeypatch.setattr(sys, "argv", ["bench", "decode", "loop:x"])
     assert command.main() == 2
     assert "need loop:FILE:SECONDS" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["decode", "made:h264:720p:1", "--fps", "0"], "fps is 0.0; it must be above 0"),
+        (["score", "made:h264:720p:1", "--model", "nowhere"], "nowhere: no such folder"),
+        (["suite", "--model", "nowhere"], "nowhere: no such folder"),
+        (["targets", "loop:nowhere.mp4:20"], "nowhere.mp4: no such file"),
+    ],
+)
+def test_a_wrong_setting_is_one_line_before_anything_is_measured(
+    counted: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    words: str,
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["bench", *arguments])
+    assert command.main() == 2
+    out, err = capsys.readouterr()
+    assert (out, counted) == ("", [])
+    assert words in err
+    assert len(err.splitlines()) == 1
+
+
+def test_a_take_that_cannot_be_made_is_red_and_the_others_go_on(
+    clip: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    there, missing = f"loop:{clip(H264)}:5", f"loop:{tmp_path}/missing.mp4:5"
+    red, good = steps.measured(steps.Step(case="decode", inputs=(missing, there), runs=1), tmp_path)
+    assert red["red"] == "missing.mp4: no such file; check the path"
+    assert good["speedup"]["runs"] == 1
+    assert str(tmp_path) not in capsys.readouterr().out
