@@ -49,10 +49,20 @@ def normalize(values: npt.ArrayLike, mode: str = "track") -> Series:
         return series.copy()
     if series.min() == series.max():
         return np.full(len(series), 0.5)
-    low, high = (float(value) for value in np.percentile(series, (5, 95)))
+    ordered = np.sort(series)
+    low, high = _percentile(ordered, 5), _percentile(ordered, 95)
     if low == high:
         return (np.sign(series - low) + 1) / 2
     return np.clip((series - low) / (high - low), 0, 1)
+
+
+def _percentile(ordered: npt.NDArray[np.float64], percent: int) -> float:
+    """`numpy.percentile` of sorted values, to the last bit; that one loads NumPy's masked arrays first, 10 ms."""
+    position = (len(ordered) - 1) * (percent / 100)
+    below = int(position)
+    share = position - below
+    low, high = float(ordered[below]), float(ordered[min(below + 1, len(ordered) - 1)])
+    return low + (high - low) * share if share < 0.5 else high - (high - low) * (1 - share)
 
 
 def score(

@@ -170,6 +170,20 @@ def _schema(width: int, meta: bytes) -> pa.Schema:
     return pa.schema(fields, metadata={META_KEY: meta})
 
 
+def _stored(field: pa.Field, values: npt.NDArray[Any]) -> pa.Array:
+    """``values`` as a column of the file, in place.
+
+    Not by ``pa.array``, which looks for masks, and loads all that NumPy has for them to do so.
+    """
+    pa = _arrow()
+    if field.nullable and np.isnan(values).all():
+        return pa.nulls(len(values), field.type)
+    values = np.ascontiguousarray(values)
+    scalar = field.type if values.ndim == 1 else field.type.value_type
+    flat = pa.Array.from_buffers(scalar, values.size, [None, pa.py_buffer(values)])
+    return flat if values.ndim == 1 else pa.FixedSizeListArray.from_arrays(flat, type=field.type)
+
+
 def write_track(track: Track, path: Path) -> None:
     """Write ``track`` as Parquet, whole or not at all.
 
@@ -181,14 +195,7 @@ def write_track(track: Track, path: Path) -> None:
     """
     pa = _arrow()
     schema = _schema(track.embedding.shape[1], records.dumps(track.meta, SCHEMA, VERSION).encode())
-    columns = []
-    for field in schema:
-        array = getattr(track, COLUMNS[field.name])
-        if field.name == "embedding":
-            flat = pa.array(np.ascontiguousarray(array, np.float32).reshape(-1))
-            columns.append(pa.FixedSizeListArray.from_arrays(flat, type=field.type))
-        else:
-            columns.append(pa.array(array, type=field.type, from_pandas=field.nullable))
+    columns = [_stored(field, getattr(track, COLUMNS[field.name])) for field in schema]
     with whole_file(path) as temporary, temporary.open("wb") as file:
         pa.parquet.write_table(
             pa.Table.from_arrays(columns, schema=schema),

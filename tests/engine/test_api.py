@@ -47,7 +47,7 @@ def test_importing_the_package_imports_nothing_heavy():
     assert done.stdout.split() == []
 
 
-def test_a_take_is_decoded_before_what_only_its_pictures_need_is_loaded(clip):
+def test_a_take_is_decoded_before_what_only_its_pictures_need_is_loaded(clip, tmp_path):
     take = clip("-c:v libx264 -preset ultrafast", size="96x64", rate="10", seconds=1)
     code = (
         "import sys\n"
@@ -57,8 +57,9 @@ def test_a_take_is_decoded_before_what_only_its_pictures_need_is_loaded(clip):
         "    print(*{'numpy', 'cv2', 'pyarrow', 'bestshot_trt.moments'} & set(sys.modules), 'loaded')\n"
         "    return begin(*arguments)\n"
         "analysis.measurements = told\n"
-        f"track = analysis.analyze({str(take)!r}, Config(analyze=AnalyzeConfig(model='none', backend='cpu')))\n"
-        "print(len(track))"
+        "config = Config(analyze=AnalyzeConfig(model='none', backend='cpu'))\n"
+        f"track = analysis.analyze_to({str(take)!r}, {str(tmp_path / 'track.parquet')!r}, config)\n"
+        "print(len(track), *{'numpy.ma', 'bestshot_trt.moments'} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["loaded", "3"]

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -28,6 +28,14 @@ def test_percentiles_five_and_ninety_five_become_zero_and_one():
     assert mapped[50] == 0.5
     assert mapped[:5].max() == 0
     assert mapped[96:].min() == 1
+
+
+@given(MEASURES.filter(lambda values: len(set(values)) > 1))
+def test_the_percentiles_are_those_of_numpy_to_the_last_bit(values):
+    series = values.astype(np.float64)
+    low, high = np.percentile(series, (5, 95))
+    assume(low < high)
+    np.testing.assert_array_equal(scoring.normalize(values), np.clip((series - low) / (high - low), 0, 1))
 
 
 @given(st.floats(-1e6, 1e6, width=32), st.integers(1, 50))
