@@ -57,7 +57,7 @@ def test_a_take_is_decoded_far_ahead_while_a_model_is_loaded(clip, monkeypatch):
             decoded.release()
             return backend.measure(pixels)
 
-        def load():
+        def load(_pictures):
             # Of 23 batches in all.
             assert all(decoded.acquire(timeout=60) for _ in range(16))
 
