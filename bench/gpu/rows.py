@@ -13,7 +13,11 @@ OK, WRONG, NOT_RUN, MISSING = "ok", "WRONG", "not run", "missing"
 
 
 class Wrong(Exception):
-    """Something ran and gave another result than its reference; it is not timed then."""
+    """Something ran and gave another result than its reference; it is not timed then, or its figures are of that."""
+
+    def __init__(self, message: str, figures: dict[str, Any] | None = None) -> None:
+        super().__init__(message)
+        self.figures = figures or {}
 
 
 @dataclass(frozen=True)
@@ -32,7 +36,7 @@ def guarded(what: str, measure: Callable[[], Iterator[Row]]) -> Iterator[Row]:
     try:
         yield from measure()
     except Wrong as error:
-        yield Row(what, WRONG, str(error))
+        yield Row(what, WRONG, str(error), error.figures)
     except Exception as error:  # a piece that fails is a row of the table, whatever its kind
         lines = str(error).strip().splitlines() or ["no message"]
         yield Row(what, NOT_RUN, f"{type(error).__name__}: {lines[0]}")

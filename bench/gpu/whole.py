@@ -44,9 +44,6 @@ def _compare(path: Path, model: Path | None) -> Iterator[Row]:
     gpu, gpu_picks, _ = timed[-1]
     cpu, cpu_picks, cpu_s = analyzed("cpu")
     _agree(gpu, cpu)
-    picks = [[moment.peak_s for moment in document.moments] for document in (gpu_picks, cpu_picks)]
-    if picks[0] != picks[1]:
-        raise Wrong(f"the GPU picks {picks[0]}, the CPU {picks[1]}")
     footage = gpu.meta.source.duration_s
     rate = spread([footage / seconds for _, _, seconds in timed])
     gpu_s = footage / rate["median"]
@@ -60,6 +57,10 @@ def _compare(path: Path, model: Path | None) -> Iterator[Row]:
         "load": load.figures,
         "notes": gpu.meta.decode.notes,
     }
+    picks = [[moment.peak_s for moment in document.moments] for document in (gpu_picks, cpu_picks)]
+    if picks[0] != picks[1]:
+        # Two peaks of almost one height may change places, which only the figures tell from a fault.
+        raise Wrong(f"the GPU picks {picks[0]}, the CPU {picks[1]}", figures)
     yield Row(path.name, OK, value, figures)
 
 

@@ -2,6 +2,7 @@
 
 import argparse
 import importlib.util
+import json
 import os
 import subprocess
 import sys
@@ -50,13 +51,51 @@ def test_something_wrong_is_a_row_and_the_others_go_on(check, monkeypatch, capsy
         yield
 
     monkeypatch.setattr(check, "_pieces", lambda: {"one": wrong, "two": fails, "three": wrong})
-    monkeypatch.setattr(sys, "argv", ["gpu_check.py"])
+    monkeypatch.setattr(sys, "argv", ["gpu_check.py", "--here"])
     assert check.main() == 1
     printed = capsys.readouterr().out
     assert printed.count("WRONG    all of it") == 2
     assert "differs from its reference by up to 1; at most 0 is right" in printed
     assert "not run  all of it                     OSError: no such card\n" in printed
     assert printed.splitlines()[-1] == "5 rows: 2 wrong, 1 not run"
+
+
+PIECES = f"""
+import importlib.util, os, sys, time
+spec = importlib.util.spec_from_file_location("gpu_check", {str(ROOT / "bench" / "gpu_check.py")!r})
+check = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(check)
+from bench.gpu.rows import OK, Row
+
+def fine(_):
+    print("a library says something")
+    yield Row("first", OK, "fine", {{"rate": 2.5}})
+
+def crashes(_):
+    yield from fine(_)
+    os.abort()
+
+def hangs(_):
+    yield from fine(_)
+    time.sleep(600)
+
+check._pieces = lambda: {{"machine": fine, "kernels": crashes, "decode": hangs, "whole": fine}}
+sys.exit(check.main())
+"""
+
+
+def test_a_piece_that_crashes_or_hangs_costs_only_itself_and_what_it_gave_is_kept(tmp_path):
+    (tmp_path / "check.py").write_text(PIECES)
+    command = [sys.executable, "check.py", "--limit", "20", "--save", tmp_path / "kept"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.count("fine\n") == 4
+    assert "kernels    not run  all of it                     its process ended with -6" in done.stdout
+    assert "decode     not run  all of it                     took over 20 s and was ended" in done.stdout
+    (saved,) = (tmp_path / "kept").iterdir()
+    table = json.loads(saved.read_text())["table"]
+    assert [len(table[name]) for name in ("machine", "kernels", "decode", "whole")] == [1, 2, 2, 1]
+    assert table["decode"][0]["figures"] == {"rate": 2.5}
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
