@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import dataclasses
-import shutil
 import time
 from collections.abc import Sequence
 from multiprocessing.connection import wait
@@ -14,18 +11,19 @@ from typing import Any
 from ..config import BatchConfig, Config
 from ..errors import shown
 from ..files import check_folder
-from . import plan
+from . import leftovers, plan
 from .estimates import rates
 from .estimates.outlook import Outlook
 from .journal import BEAT_S, Journal
 from .outputs.outbox import Outbox
 from .room import Room
 from .sources.inputs import Footage
+from .tasks import Tasks
 from .workers.crew import TICK_S, Crew
-from .workers.messages import Answer, Cost, Done, Failed, Length, LengthTask, Moved, RangeTask, Ready, TakeTask
+from .workers.messages import Answer, Cost, Done, Failed, Length, Moved, Ready
 from .workers.process import Line
 from .workers.splitting import PART, Splitter, Stretch
-from .worklist import FETCHED, Tally, Tell, Worklist
+from .worklist import Tally, Tell, Worklist
 
 _BATCH_WIDE = ("ConfigError", "ModelUnavailable", "BackendUnavailable", "EngineMismatch")
 
@@ -85,19 +83,7 @@ class Supervisor:
             ExportError: results cannot be sent.
         """
         try:
-            self._clear()
-            if self._uri is not None:
-                self._outbox = Outbox(self._uri, self.layout, self.journal.owner)
-            ready = self._ready()
-            self._model_name = ready.model
-            # Found once, it is so for all takes, whatever the hub says meanwhile.
-            self._without_model = ready.note if ready.model == "none" and self._config.analyze.model == "auto" else None
-            keys = plan.keys_of(self._config, self._model_name)
-            if self._outbox is not None:
-                self._outbox.begin(keys)
-            self._list = Worklist(
-                self._footage, self.layout, self.journal, keys, self._batch, self.tally, self._tell, self._outbox
-            )
+            self._begin()
             try:
                 while self._step():
                     pass
@@ -111,22 +97,22 @@ class Supervisor:
             rates.remember(self._outlook.measured)
         return self.tally
 
-    def _clear(self) -> None:
-        """Remove what batches that were killed left half done."""
-        for left in (self.layout.state / "work").glob("*"):
-            if not self.journal.is_alive(left.name):
-                self._keep_begun(left / FETCHED)
-                shutil.rmtree(left, ignore_errors=True)
+    def _begin(self) -> None:
+        """All that comes before the first take."""
+        leftovers.clear(self.layout, self.journal)
         for folder in ("work", "tracks", "log"):
             check_folder(self.layout.state / folder)
-
-    def _keep_begun(self, fetched: Path) -> None:
-        """Of one such batch, since all together may be more than the bound of disk."""
-        begun = self.layout.begun(self.journal.owner)
-        if fetched.exists() and not begun.exists():
-            with contextlib.suppress(OSError):
-                begun.parent.mkdir(parents=True, exist_ok=True)
-                fetched.rename(begun)
+        if self._uri is not None:
+            self._outbox = Outbox(self._uri, self.layout, self.journal.owner)
+        ready = self._ready()
+        self._model_name = ready.model
+        self._tasks = Tasks(self.layout, self._config, ready, self._uri)
+        keys = plan.keys_of(self._config, self._model_name)
+        if self._outbox is not None:
+            self._outbox.begin(keys)
+        self._list = Worklist(
+            self._footage, self.layout, self.journal, keys, self._batch, self.tally, self._tell, self._outbox
+        )
 
     def _ready(self) -> Ready:
         ready = self._crew.prepare(self._config, self._beat)
@@ -174,42 +160,15 @@ class Supervisor:
                 self._give(worker, job)
 
     def _give_stretch(self, worker: Line, stretch: Stretch) -> None:
-        path, place, job = stretch.footage.path, stretch.footage.place, stretch.job
         if stretch.within is None:
-            worker.give(LengthTask(path=path, uri=None if place is None else place.uri), stretch)
+            worker.give(self._tasks.length(stretch), stretch)
             return
-        parts = self.layout.parts(job.content, job.keys.analyze)
         worker.use(self._crew.cores(worker.number))
-        task = RangeTask(
-            path=path,
-            place=place,
-            config=self._config,
-            parts=parts,
-            within=stretch.within,
-            without_model=self._without_model,
-        )
-        worker.give(task, stretch)
-        self._tell("given", path=job.footage.source, worker=worker.number, stages=PART)
+        worker.give(self._tasks.part(stretch, stretch.within), stretch)
+        self._tell("given", path=stretch.job.footage.source, worker=worker.number, stages=PART)
 
     def _give(self, worker: Line, job: plan.Job) -> None:
-        config = self._config
-        if len(job.failures) > 1:
-            config = dataclasses.replace(config, analyze=dataclasses.replace(config.analyze, backend="cpu"))
-        task = TakeTask(
-            path=job.footage.path,
-            place=job.footage.place,
-            content=job.content,
-            config=config,
-            target=self.layout.target(job.name),
-            home=self.layout.target(job.name) if self._uri is None else f"{self._uri}/{plan.TAKES}/{job.name}",
-            staging=self._crew.staging(worker),
-            track=self.layout.track(job.content, job.keys.analyze),
-            parts=self.layout.parts(job.content, job.keys.analyze),
-            known=job.known,
-            origin=job.footage.origin,
-            receipt=plan.receipt_text(job.content, job.keys, self._model_name),
-            without_model=self._without_model,
-        )
+        task = self._tasks.take(job, self._crew.staging(worker))
         self.journal.note(job.content, str(job.footage.source), "started", job.stages)
         worker.use(self._crew.cores(worker.number, alone=self.tally.files == 1))
         worker.give(task, job)
