@@ -19,7 +19,8 @@ import numpy.typing as npt
 
 from bestshot_trt.config import AnalyzeConfig
 from bestshot_trt.decode import PyAVDecoder, open_container, probe, stream_of
-from bestshot_trt.decode._pyav import Sampled, sampled_frames
+from bestshot_trt.decode._pyav import sampled_frames
+from bestshot_trt.decode._section import Sampled
 from bestshot_trt.frames import DecodeReport, FrameBatch, ModelView, VideoInfo, score_size
 from bestshot_trt.plan import SampleGrid
 

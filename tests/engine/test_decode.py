@@ -11,7 +11,7 @@ import pytest
 
 from bestshot_trt import plan
 from bestshot_trt.config import AnalyzeConfig
-from bestshot_trt.decode import PyAVDecoder, ScorePicture, _pyav, probe
+from bestshot_trt.decode import PyAVDecoder, ScorePicture, _feeder, probe
 from bestshot_trt.errors import BestshotError
 from bestshot_trt.frames import DecodeReport
 
@@ -130,7 +130,7 @@ def test_a_high_score_rate_needs_every_packet_it_samples(clips, clip):
 
 def swallow(monkeypatch, lost_pts, times):
     """Swallow the pictures at ``lost_pts`` the first ``times`` times they come out, as damage would; gives them."""
-    feed = _pyav.Feeder.feed
+    feed = _feeder.Feeder.feed
     swallowed = Counter()
 
     def swallowing(self, packet):
@@ -139,7 +139,7 @@ def swallow(monkeypatch, lost_pts, times):
         swallowed.update(gone)
         return [frame for frame in frames if frame.pts not in gone]
 
-    monkeypatch.setattr(_pyav.Feeder, "feed", swallowing)
+    monkeypatch.setattr(_feeder.Feeder, "feed", swallowing)
     return swallowed
 
 

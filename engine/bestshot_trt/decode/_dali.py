@@ -28,7 +28,8 @@ from ._feeder import Feeder
 from ._on_device import Decoded, OnDevice
 from ._open import open_container, stream_of
 from ._picture import ModelPicture, ScorePicture
-from ._pyav import PyAVDecoder, finish, stretches
+from ._pyav import PyAVDecoder
+from ._report import finish, stretches
 from ._section import WHOLE, overlap
 from ._segments import Limits, NotForSegments, Segment, Segmenter, Wanted
 from ._witness import made_full_range

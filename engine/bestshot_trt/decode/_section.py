@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import sys
-from typing import Generic, TypeVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from ..plan import Group
+
+if TYPE_CHECKING:
+    from av.video.frame import VideoFrame
 
 Payload = TypeVar("Payload")
 
@@ -18,6 +22,15 @@ HELD_BYTES = 64 << 20
 def overlap(samples: range, within: range) -> range:
     """The indices in both."""
     return range(max(samples.start, within.start), min(samples.stop, within.stop))
+
+
+@dataclass(frozen=True, slots=True)
+class Sampled:
+    """One decoded picture and the samples it serves."""
+
+    samples: range
+    pts: int
+    frame: VideoFrame
 
 
 class Section(Generic[Payload]):

@@ -20,7 +20,7 @@ from .. import bitstream
 from ..frames import DecodeReport, VideoInfo
 from ..plan import Group, PacketInfo, Planner, SampleGrid
 from ._open import described, open_container, parser_of, stream_of
-from ._pyav import demuxed
+from ._report import demuxed
 from ._steady import Steady
 from ._vp9 import Vp9Parser
 
