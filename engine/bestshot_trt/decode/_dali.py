@@ -10,8 +10,7 @@ import contextlib
 import copy
 import dataclasses
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,6 +21,7 @@ from ..frames import DecodeReport, FrameBatch, ModelView, VideoInfo, score_size
 from ..gpu import Gpu
 from ..plan import SampleGrid
 from ..prefetch import prefetch
+from ._dali_batches import Bounds, by_turns, in_batches, sound_of
 from ._dali_graph import Graph
 from ._dali_takes import why_not
 from ._feeder import Feeder
@@ -29,9 +29,10 @@ from ._on_device import Decoded, OnDevice
 from ._open import open_container, stream_of
 from ._picture import ModelPicture, ScorePicture
 from ._pyav import PyAVDecoder
+from ._remux import NotForSegments
 from ._report import finish, stretches
 from ._section import WHOLE, overlap
-from ._segments import Limits, NotForSegments, Segment, Segmenter, Wanted
+from ._segments import Limits, Segment, Segmenter, Wanted
 from ._witness import made_full_range
 
 if TYPE_CHECKING:
@@ -42,16 +43,6 @@ GRAPHS = 2
 BATCH_BYTES = 1 << 30
 """Full-size pictures of one batch, at most; a twelfth of the free memory where that is less."""
 _SHARE = 12
-
-
-@dataclass(slots=True)
-class _Bounds:
-    """Of one batch. Another thread reads them; a change counts from the next batch on."""
-
-    parallel: int
-    """Segments."""
-    memory: int
-    """Bytes of their pictures at full size."""
 
 
 class DaliDecoder:
@@ -127,9 +118,9 @@ class DaliDecoder:
             yield from _with_pyav(pictures, info, config, report, view, within)
         report.lost[:0] = stretches([index for index in lost if index < following], grid, report.duration)
 
-    def _bounds(self) -> _Bounds:
+    def _bounds(self) -> Bounds:
         memory = self._memory or min(BATCH_BYTES, self._gpu.free_bytes() // _SHARE)
-        return _Bounds(self._parallel or self._gpu.decoders, memory)
+        return Bounds(self._parallel or self._gpu.decoders, memory)
 
 
 def _with_pyav(
@@ -174,7 +165,7 @@ class _Take:
         self.lost: list[int] = []
         """Samples that nothing could decode."""
 
-    def decoded(self, device: str, bounds: _Bounds) -> Generator[Decoded]:
+    def decoded(self, device: str, bounds: Bounds) -> Generator[Decoded]:
         """The pictures of every segment in the section, in order.
 
         Raises:
@@ -184,8 +175,8 @@ class _Take:
         limits = Limits(decoded=min(Limits().decoded, bounds.memory))
         segmenter = Segmenter(self._info, self._grid, self._report, limits)
         graphs = deque(Graph(self._gpu, device=device, parallel=bounds.parallel) for _ in range(GRAPHS))
-        with contextlib.closing(prefetch(_in_batches(self._needed(segmenter), bounds), 1)) as ready:
-            for batch, graph in _by_turns(ready, graphs):
+        with contextlib.closing(prefetch(in_batches(self._needed(segmenter), bounds), 1)) as ready:
+            for batch, graph in by_turns(ready, graphs):
                 for segment, decoded in zip(batch, self._taken_over(batch, graph, segmenter, bounds), strict=True):
                     self._account(segment, decoded)
                     part = decoded.within(self._within)
@@ -214,9 +205,9 @@ class _Take:
         self._report.damaged |= bool(self.lost or self._errors) or is_unknown
 
     def _taken_over(
-        self, batch: list[Segment], graph: Graph, segmenter: Segmenter, bounds: _Bounds
+        self, batch: list[Segment], graph: Graph, segmenter: Segmenter, bounds: Bounds
     ) -> Iterator[Decoded]:
-        sound = _sound(batch)
+        sound = sound_of(batch)
         found: dict[int, Any] = {}
         try:
             if sound:
@@ -278,49 +269,6 @@ class _Take:
     def _convert(self, frame: VideoFrame) -> tuple[Any, Any]:
         # libavfilter may use a picture's memory again for the next one.
         return self._score.convert(frame).copy(), self._model.convert(frame) if self._model else None
-
-
-def _sound(batch: list[Segment]) -> list[Segment]:
-    return [segment for segment in batch if not segment.is_damaged]
-
-
-def _by_turns(batches: Iterable[list[Segment]], graphs: deque[Graph]) -> Iterator[tuple[list[Segment], Graph]]:
-    """Each batch and the graph on which it was started, once all but one graph have work after it.
-
-    What was started comes before an error of ``batches`` is raised.
-    """
-    started: deque[tuple[list[Segment], Graph]] = deque()
-    try:
-        for batch in batches:
-            graph = graphs.popleft()
-            graph.start(_sound(batch))
-            started.append((batch, graph))
-            if not graphs:
-                yield started[0]
-                graphs.append(started.popleft()[1])
-    except NotForSegments:
-        yield from started
-        raise
-    yield from started
-
-
-def _in_batches(segments: Iterable[Segment], bounds: _Bounds) -> Iterator[list[Segment]]:
-    """As many segments as may be decoded together; those that are ready come before an error is raised."""
-    batch: list[Segment] = []
-    try:
-        for segment in segments:
-            decoded = sum(each.decoded for each in batch) + segment.decoded
-            is_full = len(batch) == bounds.parallel or decoded > bounds.memory
-            if batch and is_full:
-                yield batch
-                batch = []
-            batch.append(segment)
-    except NotForSegments:
-        if batch:
-            yield batch
-        raise
-    if batch:
-        yield batch
 
 
 def _reason(error: Exception) -> str:

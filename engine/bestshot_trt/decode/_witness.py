@@ -14,7 +14,8 @@ import numpy.typing as npt
 from ..frames import VideoInfo
 from ._feeder import Feeder
 from ._open import open_container, stream_of
-from ._segments import NotForSegments, Segment
+from ._remux import NotForSegments
+from ._segments import Segment
 
 if TYPE_CHECKING:
     from av.packet import Packet
