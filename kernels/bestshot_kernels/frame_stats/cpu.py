@@ -171,7 +171,7 @@ def _border_pairs(edges: _Bytes, inner: _Bytes) -> Iterator[_Pair]:
 def _planes(count: int, rows: int, width: int) -> list[_Bytes]:
     """Work planes of which no two neighbours begin at the same place in a vector of 16 bytes or more.
 
-    Where all planes do, OpenCV splits past the caches, and adding up what it wrote takes three times as long.
+    Where all planes do, OpenCV splits past the caches, and adding up what it wrote takes twice as long.
     """
     size = rows * width
     memory = np.empty((count, size + 8 + -size % 16), np.uint8)
