@@ -173,7 +173,8 @@ def _pictures_match(info: VideoInfo, batch: FrameBatch, view: ModelView | None) 
     number = _number_of(info, int(batch.pts[-1]))
     size = score_size(info.display_size, AnalyzeConfig().score_height)
     _score_picture(batch.pixels[-1], _by_ffmpeg(info, number, size))
-    if view is not None and batch.views is not None and min(info.display_size) > view.size:
+    # In a small frame colour, which has half its size, weighs too much for the reference.
+    if view is not None and batch.views is not None and min(info.display_size) > 2 * view.size:
         _model_picture(batch.views[-1], _by_ffmpeg(info, number, info.display_size, _WHOLE), view)
 
 

@@ -28,17 +28,26 @@ from ..registry import Red, Request, Row, Skipped, case
 
 HOURS = (1, 10, 12, 100)
 FPS = 3
+TICK = 1e-6
+"""Seconds: k / fps is not exact in binary."""
+GATE_HOURS, GATE_VIEWS = 0.5, 6
 WIDTH = {1: 768, 10: 768, 12: 768, 100: 512}
 
 
-def made_track(hours: float, width: int) -> Track:
-    """A track of ``hours`` whose score wanders as footage does and whose views change every few seconds."""
+def made_track(hours: float, width: int, views: int | None = None) -> Track:
+    """A track of ``hours`` whose score wanders as footage does and whose views change every few seconds.
+
+    With ``views`` there are only so many, which come again and again, about as far apart as near duplicates may be.
+    """
     random = np.random.default_rng(0)
     count = int(hours * 3600 * FPS)
     wander = np.cumsum(random.normal(0, 1, count))
     wander = (wander - wander.min()) / np.ptp(wander)
     scenes = random.normal(0, 1, (count // 12 + 1, width)).astype(np.float32)
-    embedding = scenes[np.arange(count) // 12]
+    shown = np.arange(count) // 12
+    embedding = scenes[shown % views if views else shown]
+    if views:
+        embedding += random.normal(0, 0.35, embedding.shape).astype(np.float32)
     embedding += random.normal(0, 0.2, (1, width)).astype(np.float32)
     embedding /= np.linalg.norm(embedding, axis=1, keepdims=True)
     columns = {
@@ -86,7 +95,8 @@ def _meta(hours: float) -> TrackMeta:
     "pick", "pick from tracks of 1, 10, 12 and 100 hours: the command, and again in a loaded process", needs_input=False
 )
 def pick(request: Request, _: Path) -> Iterator[Row]:
-    """The gate is that both give the same picks, K of them and apart."""
+    """The gate is plain loops' picks of a short track with views that come again; K of every track, and apart."""
+    as_plain_loops(made_track(GATE_HOURS, 64, GATE_VIEWS))
     for hours in HOURS:
         path = request.folder / f"{hours}h.parquet"
         write_track(made_track(hours, WIDTH[hours]), path)
@@ -110,6 +120,42 @@ def pick(request: Request, _: Path) -> Iterator[Row]:
 def _timed(run: Callable[[], float], runs: int) -> dict[str, Any]:
     run()
     return alone([run() for _ in range(runs)])
+
+
+def as_plain_loops(track: Track) -> None:
+    """The picks of ``track``, which has no two equal scores, are those that plain loops find.
+
+    Raises:
+        Red: they are not.
+    """
+    found, wanted = [moment.peak_s for moment in bt.pick(track, Config()).moments], plain_picks(track)
+    if len(found) != len(wanted) or not np.allclose(found, wanted):
+        raise Red(f"picks are at {found} s; plain loops pick {wanted} s")
+
+
+def plain_picks(track: Track) -> list[float]:
+    """Seconds of the picks of a track with a model and no prompt, as the pipeline document words it."""
+    config, weights = PickConfig(), PickConfig().weights
+
+    def normalised(values: Any) -> Any:
+        low, high = np.percentile(values, (5, 95))
+        return np.clip((values - low) / (high - low), 0, 1)
+
+    score = weights.aesthetic * normalised(track.aesthetic.astype(float))
+    score += weights.sharpness * normalised(np.log1p(track.sharpness.astype(float)))
+    score -= weights.exposure * track.exposure_penalty
+    smooth = [score[np.abs(track.times - time) <= config.window + TICK].mean() for time in track.times]
+    edged = [-np.inf, *smooth, -np.inf]
+    peaks = [i for i, value in enumerate(smooth) if edged[i] < value > edged[i + 2]]
+    apart: list[int] = []
+    for i in sorted(peaks, key=lambda i: -smooth[i]):
+        if all(abs(track.times[i] - track.times[j]) >= config.min_gap - TICK for j in apart):
+            apart.append(i)
+    kept: list[int] = []
+    for i in apart:
+        if all(1 - track.embedding[i] @ track.embedding[j] > config.diversity for j in kept):
+            kept.append(i)
+    return [float(track.times[i]) for i in kept[: config.top]]
 
 
 def _gate(track: Track) -> int:
@@ -155,10 +201,13 @@ def _planted(model: Path, path: Path) -> float:
 
 
 def first_found(hits: list[dict[str, Any]], wanted: float) -> None:
-    """The first of ``hits`` is at ``wanted`` seconds.
+    """The first of ``hits`` is at ``wanted`` seconds, and the others follow by how alike they are.
 
     Raises:
-        Red: it is not.
+        Red: it is not, or they do not.
     """
     if not hits or abs(hits[0]["time_s"] - wanted) > 1 / FPS:
         raise Red(f"search finds {hits[0]['time_s'] if hits else 'nothing'} first; {wanted} was planted")
+    alike = [hit["similarity"] for hit in hits]
+    if alike != sorted(alike, reverse=True):
+        raise Red(f"search lists its finds in another order than that of their similarities: {alike}")

@@ -25,9 +25,11 @@ from bench.cases import memory as memory_case  # noqa: E402
 from bench.cases import pick as pick_case  # noqa: E402
 from bench.cases import products as product_case  # noqa: E402
 from bench.cases import score as score_case  # noqa: E402
+from bench.cases import start as start_case  # noqa: E402
 from bench.gpu import kernels as gpu_kernels  # noqa: E402
 from bench.gpu import rows as gpu_rows  # noqa: E402
 from bench.gpu import sampler  # noqa: E402
+from bench.inputs import made  # noqa: E402
 from bench.registry import Red, Request  # noqa: E402
 
 from bestshot_trt.backends import Backend  # noqa: E402
@@ -173,11 +175,35 @@ def test_batch_compares_every_number_of_workers_with_one(
     assert two["speedup"]["median"] == pytest.approx(one["ours"]["median"] / two["ours"]["median"])
 
 
+@pytest.mark.parametrize(
+    ("module", "name", "change"),
+    [
+        ("timeline", "_duplicate", lambda honest: lambda *given: None),
+        ("timeline", "_duplicate", lambda honest: lambda units, new, tau: honest(units, new, tau / 100)),
+        ("timeline", "_keep_apart", lambda honest: lambda times, order, gap: honest(times, order, gap / 5)),
+        ("peaks", "_windows", lambda honest: lambda grid, window: honest(grid, window / 2)),
+        ("scoring", "normalize", lambda honest: lambda values, mode="track": honest(-np.asarray(values), mode)),
+    ],
+)
+def test_picking_by_another_rule_is_red(monkeypatch: pytest.MonkeyPatch, module: str, name: str, change: Any) -> None:
+    import importlib
+
+    track = pick_case.made_track(pick_case.GATE_HOURS, 64, pick_case.GATE_VIEWS)
+    pick_case.as_plain_loops(track)
+    rules = importlib.import_module(f"bestshot_trt.{module}")
+    monkeypatch.setattr(rules, name, change(getattr(rules, name)))
+    with pytest.raises(Red, match="plain loops pick"):
+        pick_case.as_plain_loops(track)
+
+
 def test_search_finds_what_was_planted_and_is_red_else(tiny_model: Any, tmp_path: Path) -> None:
     (row,) = CASES["search"].rows(request(tmp_path, model=tiny_model.path))
     assert row["ours"]["runs"] == 1
     with pytest.raises(Red, match="was planted"):
-        pick_case.first_found([{"time_s": 5.0}], 9.0)
+        pick_case.first_found([{"time_s": 5.0, "similarity": 0.9}], 9.0)
+    hits = [{"time_s": 9.0 + number, "similarity": alike} for number, alike in enumerate((0.9, 0.3, 0.5))]
+    with pytest.raises(Red, match="another order"):
+        pick_case.first_found(hits, 9.0)
     (row,) = CASES["search"].rows(request(tmp_path))
     assert "--model FOLDER" in row["skipped"]
 
@@ -300,6 +326,32 @@ def test_a_precision_whose_embeddings_are_wrong_is_red_and_the_others_are_timed(
     fp32, int8 = embed_case._rows("ViT-B-32", 8, seconds, {"fp32": 1.0, "int8": 0.9})
     assert fp32["images_per_s"] == embed_case.PICTURES
     assert (int8["red"], "ours" in int8) == ("cosine to fp32 is 0.9000", False)
+
+
+def test_embeddings_that_are_not_plain_onnx_runtimes_are_red_in_every_precision(
+    tiny_model: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    honest = embed_case.OnnxEmbedder.embed
+    monkeypatch.setattr(
+        embed_case.OnnxEmbedder, "embed", lambda given, pictures: honest(given, pictures[:, :, ::-1] // 2)
+    )
+    found = list(CASES["embed"].rows(request(tmp_path, tiny_model.path)))
+    assert all("cosine to fp32" in row["red"] and "ours" not in row for row in found)
+
+
+def test_a_first_result_without_its_clips_is_red(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        start_case, "made", lambda codec, size, seconds, options, folder: made(codec, size, 4, {}, folder)
+    )
+    found = list(CASES["start"].rows(request(tmp_path)))
+    assert [row["settings"]["what"] for row in found] == ["python", "help", "first-result"]
+
+    def short(*_: Path) -> None:
+        raise Red("01.mp4 shows 2.00 s; its moment is 3.00 s long")
+
+    monkeypatch.setattr(gates, "whole_clips", short)
+    (row,) = CASES["start"].rows(request(tmp_path))
+    assert "01.mp4" in row["red"] and "ours" not in row
 
 
 def test_a_models_speed_is_given_by_precision_and_batch(tiny_model: Any, tmp_path: Path) -> None:
