@@ -326,6 +326,24 @@ def test_the_quick_test_says_what_limits_and_what_the_recipe_gives(
     assert speed["speedup"]["runs"] == 3
 
 
+def test_the_quick_test_takes_any_name_and_says_why_the_recipe_was_not_compared(
+    clip: Any, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from bestshot_trt.cli.app import app
+    from bestshot_trt.speed import quick
+
+    monkeypatch.setattr(quick, "PATIENCE_S", -1)
+    (tmp_path / "-a b%03d.mp4").symlink_to(clip(H264))
+    monkeypatch.chdir(tmp_path)
+    app(["bench", "--model", "none", "-q", "--", "-a b%03d.mp4"], standalone_mode=False)
+    assert "times as fast" in capfd.readouterr().out
+
+    honest = quick.wall_of
+    monkeypatch.setattr(quick, "wall_of", lambda command: honest([*command, "--no-such-option"]))
+    app(["bench", "--model", "none", "-q", "--", "-a b%03d.mp4"], standalone_mode=False)
+    assert "plain recipe:        not compared: bestshot_trt ended with 2: " in capfd.readouterr().out
+
+
 def test_the_quick_test_uses_less_footage_where_an_analysis_is_slow(
     clip: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -74,7 +74,7 @@ def _table(speed: Speed) -> str:
         f"to expect:           {speed.times_real_time:.1f} hours of such footage an hour",
     ]
     if speed.speedup is None:
-        lines.append("plain recipe:        fails on this take")
+        lines.append(f"plain recipe:        not compared: {speed.fault}")
     else:
         low, high = speed.speedup.p20, speed.speedup.p80
         lines.append(

@@ -63,7 +63,9 @@ class Speed:
     whole_s: float
     """Median seconds of an analysis in a loaded process."""
     speedup: Summary | None
-    """How many times faster the command ``analyze`` is than the plain recipe; None: the recipe failed on this take."""
+    """How many times faster the command ``analyze`` is than the plain recipe; None: one of them failed on this take."""
+    fault: str | None = None
+    """What was said then."""
 
     @property
     def times_real_time(self) -> float:
@@ -93,7 +95,7 @@ def test_speed(take: Path | None, config: AnalyzeConfig, progress: Progress = si
         used = _short_enough(source, used, folder, config, backend)
         whole, footage, stages = _in_turn(source, used, config, backend)
         progress("time the plain recipe", 1, 2, "steps")
-        speedup = _against_recipe(used, folder, config, backend)
+        speedup, fault = _against_recipe(used, folder, config, backend)
     return Speed(
         take=shown(take.name) if take else "made",
         footage_s=footage,
@@ -104,6 +106,7 @@ def test_speed(take: Path | None, config: AnalyzeConfig, progress: Progress = si
         stages=stages,
         whole_s=whole,
         speedup=speedup,
+        fault=fault,
     )
 
 
@@ -236,7 +239,12 @@ def _read(source: Path, size: int) -> float:
         return time.perf_counter() - started
 
 
-def _against_recipe(take: Path, folder: Path, config: AnalyzeConfig, backend: Backend) -> Summary | None:
+def _against_recipe(
+    take: Path, folder: Path, config: AnalyzeConfig, backend: Backend
+) -> tuple[Summary | None, str | None]:
+    """How many times faster, or else what the one that failed said."""
+    # A name may begin as an option does.
+    take = take.absolute()
     clip = backend.embedder.clip_model
     model = clip.folder if clip else "none"
     ours = [sys.executable, "-m", "bestshot_trt", "analyze", str(take), "-q", "--overwrite", "--model", model]
@@ -245,6 +253,6 @@ def _against_recipe(take: Path, folder: Path, config: AnalyzeConfig, backend: Ba
     seed += ["--fps", f"{config.fps:g}", *(("--model", model) if clip else ())]
     try:
         pairs = [paired(wall_of(ours), wall_of(seed), 1, warm_up=False) for _ in _rounds()]
-        return summarise([pair.speedup.median for pair in pairs])
-    except BestshotError:
-        return None
+        return summarise([pair.speedup.median for pair in pairs]), None
+    except BestshotError as error:
+        return None, str(error)

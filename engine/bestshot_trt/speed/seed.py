@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import shutil
 import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -225,15 +226,19 @@ def main() -> None:
     parser.add_argument("--first", type=int, help="look at so many samples only")
     parser.add_argument("--no-cut", action="store_true", help="sample, measure and pick only")
     options = parser.parse_args()
-    found = seed_recipe(
-        options.take,
-        options.folder,
-        fps=options.fps,
-        model=options.model,
-        clip=options.clip,
-        cut=not options.no_cut,
-        first=options.first,
-    )
+    try:
+        found = seed_recipe(
+            options.take,
+            options.folder,
+            fps=options.fps,
+            model=options.model,
+            clip=options.clip,
+            cut=not options.no_cut,
+            first=options.first,
+        )
+    except subprocess.CalledProcessError as error:
+        # ffmpeg has said why.
+        sys.exit(error.returncode)
     print(found.samples, *(f"{peak:.2f}" for peak in found.peaks))
 
 

@@ -89,8 +89,13 @@ def process(command: Sequence[str]) -> Spent:
     wall = time.perf_counter() - started
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     if code:
-        raise BestshotError(f"{command[0]} ended with {code}: {words}")
+        raise BestshotError(f"{_name(command)} ended with {code}: {words}")
     return Spent(wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+
+
+def _name(command: Sequence[str]) -> str:
+    """The program, without its folder; of Python's the module that it runs."""
+    return command[2] if list(command[1:2]) == ["-m"] else os.path.basename(command[0])  # noqa: PTH119
 
 
 def _ended(command: Sequence[str]) -> tuple[int, str]:
