@@ -18,6 +18,7 @@ rows when it is complete, and go on there when they are run again.
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -131,9 +132,15 @@ def _report(_: argparse.Namespace) -> int:
     return 0
 
 
+def _terminated(*_: object) -> None:
+    """As Ctrl-C, so that what was started ends too and no files stay."""
+    raise KeyboardInterrupt
+
+
 def main() -> int:
     """Do what the command line says: 0 for done, 1 when something is red or missed, 2 for a wrong command."""
     options = _arguments()
+    signal.signal(signal.SIGTERM, _terminated)
     rows.RESULTS = options.results
     if options.case == "list":
         print("\n".join(f"{case.name:10} {case.help}" for case in CASES.values()))

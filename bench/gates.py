@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import av
-import imageio_ffmpeg
 import numpy as np
 import numpy.typing as npt
 
@@ -21,6 +20,7 @@ from bestshot_trt.config import AnalyzeConfig
 from bestshot_trt.decode import PyAVDecoder, open_container, probe, stream_of
 from bestshot_trt.decode._pyav import sampled_frames
 from bestshot_trt.decode._section import Sampled
+from bestshot_trt.export._ffmpeg import find_ffmpeg
 from bestshot_trt.frames import DecodeReport, FrameBatch, ModelView, VideoInfo, score_size
 from bestshot_trt.plan import SampleGrid
 
@@ -213,7 +213,7 @@ def _by_ffmpeg(info: VideoInfo, number: int, size: tuple[int, int], flags: str =
     scale = f"select=eq(n\\,{number}),scale={size[0]}:{size[1]}{flags}"
     if info.color.matrix != "rgb":
         scale += f":in_color_matrix={info.color.matrix}:in_range={'full' if info.color.full_range else 'limited'}"
-    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-nostdin", "-i", f"file:{info.path.absolute()}"]
+    command = [find_ffmpeg(), "-v", "error", "-nostdin", "-i", f"file:{info.path.absolute()}"]
     command += ["-map", f"0:{info.stream_index}", "-vf", scale, "-fps_mode", "passthrough", "-frames:v", "1"]
     done = subprocess.run([*command, "-pix_fmt", "rgb24", "-f", "rawvideo", "-"], check=False, capture_output=True)
     width, height = size

@@ -7,10 +7,9 @@ import re
 import subprocess
 from pathlib import Path
 
-import imageio_ffmpeg
-
 from bestshot_trt.decode import probe
 from bestshot_trt.errors import BestshotError
+from bestshot_trt.export._ffmpeg import find_ffmpeg
 
 HEIGHTS = {"720p": (1280, 720), "1080p": (1920, 1080), "4k": (3840, 2160)}
 ENCODERS = {
@@ -107,7 +106,7 @@ def made(codec: str, size: str, seconds: float, options: dict[str, str], folder:
 def _ffmpeg(*arguments: str) -> None:
     # SVT-AV1 speaks past ffmpeg's own settings.
     quiet = {**os.environ, "SVT_LOG": "1"}
-    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-nostdin", *arguments]
+    command = [find_ffmpeg(), "-v", "error", "-nostdin", *arguments]
     done = subprocess.run(command, check=False, env=quiet, capture_output=True, text=True, errors="replace")
     if done.returncode:
         words = done.stderr.strip().splitlines() or ["no message"]

@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import av
-import imageio_ffmpeg
 
 from bestshot_trt.decode import PyAVDecoder, open_container, packets_of, probe, stream_of
 from bestshot_trt.decode._open import described, parser_of
 from bestshot_trt.decode._pyav import sampled_frames
+from bestshot_trt.export._ffmpeg import find_ffmpeg
 from bestshot_trt.frames import DecodeReport
 from bestshot_trt.plan import Group, Planner, SampleGrid
 from bestshot_trt.speed.quick import embed_all
@@ -29,7 +29,7 @@ _NO_GUESS = ("-fpsprobesize", "0")
 def full_decode(path: Path, *options: str) -> list[str]:
     """ffmpeg decodes every picture, on as many threads as there are cores, and throws them away."""
     threads = str(os.cpu_count() or 1)
-    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "quiet", "-nostdin", "-threads", threads, *options]
+    command = [find_ffmpeg(), "-v", "quiet", "-nostdin", "-threads", threads, *options]
     return [*command, "-i", str(path), "-map", "0:v:0", "-f", "null", "-"]
 
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import os
+import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -237,3 +240,15 @@ def test_a_take_that_cannot_be_made_is_red_and_the_others_go_on(
     assert red["red"] == "missing.mp4: no such file; check the path"
     assert good["speedup"]["runs"] == 1
     assert str(tmp_path) not in capsys.readouterr().out
+
+
+def test_a_suite_that_is_terminated_leaves_no_process_and_no_files(tmp_path: Path) -> None:
+    environment = {**os.environ, "TMPDIR": str(tmp_path / "made")}
+    (tmp_path / "made").mkdir()
+    command = [sys.executable, "-m", "bench", "suite", "--quick", "--results", str(tmp_path / "rows")]
+    with subprocess.Popen(command, cwd=REPOSITORY, env=environment, stdout=subprocess.DEVNULL) as running:
+        while not list((tmp_path / "made").rglob("made-*")) and running.poll() is None:
+            time.sleep(0.05)
+        running.terminate()
+        assert running.wait() == 130
+    assert list((tmp_path / "made").iterdir()) == []
