@@ -1,9 +1,10 @@
 """A stand-in for CuPy without a GPU: exactly those of its parts that the product uses, and no kinder than they are.
 
 Kernels run through the shim of ``kernels/shim``. What CuPy refuses is refused: arrays do not turn into NumPy's by
-themselves, kernels take no NumPy arrays and no Python numbers. What a GPU does later is done later: a copy to pinned
-memory arrives when its event or stream is waited for. What goes wrong unseen on a GPU raises: an array used on another
-stream than the one it was made on. Signatures are those of CuPy 14.
+themselves, kernels take no NumPy arrays and no Python numbers. What a GPU does later is done later: all that is queued
+on a stream waits until the stream, or an event after it, is waited for; who reads too early, or overwrites what queued
+work still needs, gets wrong numbers. What goes wrong unseen on a GPU raises: an array used on another stream than the
+one that it was used on last, without waiting for that. Signatures are those of CuPy 14.
 """
 
 from __future__ import annotations
@@ -62,15 +63,13 @@ class Stream:
         self.device_id = 0
         self.queue: list[Callable[[], None]] = []
         self.passed = 0
-        self.captured: list[Callable[[], None]] | None = None
+        self.captured: list[Callable[[], None] | None] | None = None
+        """What is recorded for a graph; None among it spoils that."""
+        self._lock = threading.RLock()
         self.known[self.ptr] = self
 
     def add(self, work: Callable[[], None]) -> None:
-        """What a library queues: done at once, or kept for a graph."""
-        if self.captured is None:
-            work()
-        else:
-            self.captured.append(work)
+        (self.queue if self.captured is None else self.captured).append(work)
 
     def begin_capture(self, mode: int | None = None) -> None:
         assert self.ptr, "cannot capture on the default (legacy) stream"
@@ -78,8 +77,10 @@ class Stream:
 
     def end_capture(self) -> Graph:
         captured, self.captured = self.captured, None
-        assert captured is not None
-        return Graph(captured)
+        work = [each for each in captured or () if each is not None]
+        if captured is None or len(work) < len(captured):
+            raise CUDARuntimeError(901, "cudaErrorStreamCaptureInvalidated")
+        return Graph(work)
 
     def __enter__(self) -> Stream:
         _here().streams.append(self)
@@ -94,10 +95,12 @@ class Stream:
         return event
 
     def run(self, place: int) -> None:
-        while self.passed < place:
-            self.queue[self.passed]()
-            self.queue[self.passed] = lambda: None
-            self.passed += 1
+        assert self.captured is None, "waiting for a stream that is captured"
+        with self._lock:
+            while self.passed < place:
+                self.queue[self.passed]()
+                self.queue[self.passed] = lambda: None
+                self.passed += 1
 
     def synchronize(self) -> None:
         self.run(len(self.queue))
@@ -150,9 +153,11 @@ class Pinned(bytearray):
 class Array:
     """As ``cupy.ndarray``, over NumPy memory that nothing but this module touches."""
 
-    def __init__(self, host: np.ndarray, stream: Stream | None = None) -> None:
-        self.host = host
+    def __init__(self, card: Gpu, host: np.ndarray, stream: Stream | None = None) -> None:
+        self.card, self.host = card, host
         self.stream = stream or _here().streams[-1]
+        self.place = len(self.stream.queue)
+        """How much of the stream must have passed before another may use it."""
 
     shape = property(lambda self: self.host.shape)
     dtype = property(lambda self: self.host.dtype)
@@ -173,56 +178,55 @@ class Array:
     def __getitem__(self, at: Any) -> Array:
         parts = at if isinstance(at, tuple) else (at,)
         assert all(isinstance(part, int | slice) for part in parts), "only views are stood in for"
-        return Array(self.host[at], self.stream)
+        view = Array(self.card, self.host[at], self.stream)
+        view.place = self.place
+        return view
 
     def __setitem__(self, at: Any, values: Array) -> None:
         assert isinstance(values, Array)
-        self.used()[at] = values.used()
+        target, source = self.used()[at], values.used()
+        _here().streams[-1].add(lambda: np.copyto(target, source))
 
     @property
     def data(self) -> Any:
         return SimpleNamespace(ptr=self.host.ctypes.data)
 
     def copy(self, order: str = "C") -> Array:
-        return Array(self.used().copy(order))
+        made = self.card.empty(self.shape, self.dtype)
+        made[:] = self
+        return made
 
-    def used(self) -> np.ndarray:
-        """The memory, for work on the current stream."""
-        current = _here().streams[-1]
-        if current is not self.stream:
-            raise AssertionError(f"made on stream {self.stream.ptr}, used on stream {current.ptr} without waiting")
+    def used(self, stream: Stream | None = None) -> np.ndarray:
+        """The memory, for what is queued next on ``stream``, or on the current one."""
+        on = stream or _here().streams[-1]
+        if on is not self.stream and self.stream.passed < self.place:
+            raise AssertionError(f"used on stream {self.stream.ptr}, then on stream {on.ptr} without waiting")
+        self.stream, self.place = on, len(on.queue) + (on.captured is None)
         return self.host
 
     def get(self, stream: Any = None, order: str = "C", out: np.ndarray | None = None, blocking: bool = True) -> Any:
-        on = stream or _here().streams[-1]
-        if on is not self.stream:
-            raise AssertionError(f"made on stream {self.stream.ptr}, copied on stream {on.ptr} without waiting")
-        if out is None:
+        on, values = stream or _here().streams[-1], self.used(stream)
+        if out is not None:
+            assert out.dtype == self.dtype and out.shape == self.shape and out.flags.c_contiguous
+            out.view(np.uint8)[...] = POISON
+        host = np.empty_like(values) if out is None else out
+        on.add(lambda: np.copyto(host, values))
+        if out is None or blocking:
             on.synchronize()
-            return self.host.copy()
-        assert out.dtype == self.dtype and out.shape == self.shape and out.flags.c_contiguous
-        values = self.host.copy()
-        out.view(np.uint8)[...] = POISON
-        on.queue.append(lambda: np.copyto(out, values))
-        if blocking:
-            on.synchronize()
-        return out
-
-
-def _aligned(shape: Any, dtype: Any) -> np.ndarray:
-    """Memory at a multiple of 256 bytes, as CuPy's is."""
-    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
-    whole = np.empty(size + 256, np.uint8)
-    start = -whole.ctypes.data % 256
-    return whole[start : start + size].view(dtype).reshape(shape)
+        return host
 
 
 class Gpu(ModuleType):
     """The module ``cupy``, with one imaginary card."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path | None = None, capability: str = "89") -> None:
+        """Kernels are built in ``folder``; none can be launched without."""
         super().__init__("cupy")
-        self.folder = folder
+        self.folder, self.capability = folder, capability
+        self.limit: float = float("inf")
+        """So many bytes are there to be taken,"""
+        self.used = 0
+        """and so many are."""
         self.largest: int | None = None
         """An array of more bytes cannot be made,"""
         self.largest_copy: int | None = None
@@ -273,7 +277,7 @@ class Gpu(ModuleType):
             _here().devices.pop()
 
         entered = current()
-        return SimpleNamespaceContext(entered, id=number, compute_capability="89")
+        return SimpleNamespaceContext(entered, id=number, compute_capability=self.capability)
 
     def get_default_memory_pool(self) -> Any:
         def free_all_blocks() -> None:
@@ -281,20 +285,28 @@ class Gpu(ModuleType):
 
         return SimpleNamespace(free_all_blocks=free_all_blocks)
 
-    def _made(self, host: np.ndarray, *, copied: bool = False) -> Array:
+    def _made(self, shape: Any, dtype: Any, *, copied: bool = False) -> Array:
+        """Memory at a multiple of 256 bytes, as CuPy's is, and full of what nobody means."""
+        size = int(np.prod(shape)) * np.dtype(dtype).itemsize
         largest = self.largest_copy if copied else self.largest
-        if largest is not None and host.nbytes > largest:
-            raise OutOfMemoryError(host.nbytes, 0)
-        return Array(host)
+        if self.used + size > self.limit or (largest is not None and size > largest):
+            raise OutOfMemoryError(size, self.used)
+        self.used += size
+        whole = np.full(size + 256, POISON, np.uint8)
+        weakref.finalize(whole, self._give_back, size)
+        start = -whole.ctypes.data % 256
+        return Array(self, whole[start : start + size].view(dtype).reshape(shape))
+
+    def _give_back(self, size: int) -> None:
+        self.used -= size
 
     def empty(self, shape: Any, dtype: Any = float, order: str = "C") -> Array:
-        made = self._made(_aligned(shape, dtype))
-        made.host.view(np.uint8)[...] = POISON if made.size else 0
-        return made
+        return self._made(shape, dtype)
 
     def zeros(self, shape: Any, dtype: Any = float, order: str = "C") -> Array:
-        made = self._made(_aligned(shape, dtype))
-        made.host[...] = 0
+        made = self._made(shape, dtype)
+        host = made.used()
+        _here().streams[-1].add(lambda: host.fill(0))
         return made
 
     def asarray(
@@ -304,7 +316,10 @@ class Gpu(ModuleType):
         if isinstance(a, Array):
             return a
         assert isinstance(a, np.ndarray), f"what to upload is {type(a).__name__}"
-        return self._made(a.copy(order="C"), copied=True)
+        made = self._made(a.shape, a.dtype, copied=True)
+        # Memory that is not pinned is read before this returns.
+        np.copyto(made.host, a)
+        return made
 
     array = asarray
 
@@ -316,11 +331,16 @@ class Gpu(ModuleType):
     ) -> Any:
         if not all(isinstance(each, Array) for each in tup):
             raise TypeError("Only cupy arrays can be concatenated")
-        return self._made(np.concatenate([each.used() for each in tup], axis))
+        assert axis == 0
+        hosts = [each.used() for each in tup]
+        made = self._made((sum(map(len, hosts)), *hosts[0].shape[1:]), hosts[0].dtype)
+        host = made.used()
+        _here().streams[-1].add(lambda: np.concatenate(hosts, out=host))
+        return made
 
     def ascontiguousarray(self, a: Any, dtype: Any = None) -> Array:
         assert isinstance(a, Array)
-        return a if a.host.flags.c_contiguous else self._made(np.ascontiguousarray(a.used()))
+        return a if a.host.flags.c_contiguous else a.copy()
 
     def RawModule(  # noqa: N802
         self, code: str | None = None, *, path: Any = None, options: tuple[str, ...] = (), backend: str = "nvrtc"
@@ -337,10 +357,14 @@ class Gpu(ModuleType):
             sizes.append((ctypes.c_uint * 3)(*dims, *[1] * (3 - len(dims))))
         held = [np.array(self._word(name, argument)) for argument in args]
         pointers = (ctypes.c_void_p * len(held))(*(value.ctypes.data for value in held))
-        with self._lock:
-            self.launched.append(name)
-            fault = getattr(_library(code, self.folder), f"shim_{name}")(*sizes, 0, pointers, len(held))
-        assert not fault, f"{name}: fault {fault}"
+        self.launched.append(name)
+
+        def run(_: Any = args) -> None:
+            with self._lock:
+                fault = getattr(_library(code, self.folder), f"shim_{name}")(*sizes, 0, pointers, len(held))
+            assert not fault, f"{name}: fault {fault}"
+
+        _here().streams[-1].add(run)
 
     @staticmethod
     def _word(name: str, argument: Any) -> Any:
@@ -392,7 +416,8 @@ _numbers = itertools.count()
 
 
 @cache
-def _library(code: str, folder: Path) -> ctypes.CDLL:
+def _library(code: str, folder: Path | None) -> ctypes.CDLL:
+    assert folder is not None, "no folder to build kernels in"
     compiler = shutil.which(os.environ.get("CXX", "g++"))
     assert compiler is not None
     return _builder().build("kernel", code, folder / str(next(_numbers)), compiler)

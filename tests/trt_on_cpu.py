@@ -1,213 +1,22 @@
-"""CuPy and TensorRT as the product calls them, computing on the CPU: queued work is done only when it is waited for.
+"""TensorRT as the product calls it, computing on the CPU, on the streams of ``gpu_on_cpu.py``.
 
-Whoever reads results too early, or overwrites what queued work still needs, gets wrong numbers here as on a card.
 Addresses are real: what is bound is read and written through them. An engine is the ONNX graph that it was built of.
 """
 
 from __future__ import annotations
 
 import ctypes
-import itertools
 import sys
-import weakref
 from collections.abc import Callable
 from types import ModuleType, SimpleNamespace
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import onnx
+from gpu_on_cpu import Gpu, Graph, Stream
 
 _MAGIC = b"engine on the CPU"
 _ALIGNMENT = 256
-
-
-class OutOfMemory(MemoryError):
-    """As CuPy's."""
-
-
-class CudaError(RuntimeError):
-    """As CuPy's CUDARuntimeError."""
-
-
-class Stream:
-    """Work in order; done when somebody waits."""
-
-    _numbers = itertools.count(4096)
-    known: ClassVar[weakref.WeakValueDictionary[int, Stream]] = weakref.WeakValueDictionary()
-
-    def __init__(self, null: bool = False, non_blocking: bool = False) -> None:
-        self.ptr = 0 if null else next(self._numbers)
-        self.queued: list[Any] = []
-        self.done = 0
-        self.recording: list[Callable[[], None]] | None = None
-        self.known[self.ptr] = self
-
-    def add(self, work: Callable[[], None]) -> None:
-        (self.queued if self.recording is None else self.recording).append(work)
-
-    def finish(self, count: int) -> None:
-        assert self.recording is None, "waiting for a stream that is captured"
-        while self.done < count:
-            work, self.queued[self.done] = self.queued[self.done], None
-            work()
-            self.done += 1
-
-    def synchronize(self) -> None:
-        self.finish(len(self.queued))
-
-    def record(self, event: Event) -> Event:
-        event.stream, event.count = self, len(self.queued)
-        return event
-
-    def begin_capture(self, mode: int | None = None) -> None:
-        assert self.ptr, "the null stream cannot be captured"
-        self.recording = []
-
-    def end_capture(self) -> Graph:
-        recorded, self.recording = self.recording, None
-        if recorded is None or any(work is None for work in recorded):
-            raise CudaError("capture was invalidated")
-        return Graph(recorded)
-
-    def __enter__(self) -> Stream:
-        _current.append(self)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        _current.pop()
-
-
-_NULL = Stream(null=True)
-_current = [_NULL]
-
-
-class Graph:
-    """What was captured."""
-
-    launches = 0
-
-    def __init__(self, work: list[Callable[[], None]]) -> None:
-        self.work = work
-
-    def launch(self, stream: Stream | None = None) -> None:
-        Graph.launches += 1
-        for work in self.work:
-            (stream or _current[-1]).add(work)
-
-
-class Event:
-    """A place in a stream."""
-
-    def __init__(self, block: bool = False, disable_timing: bool = False) -> None:
-        self.stream: Stream | None = None
-        self.count = 0
-
-    def synchronize(self) -> None:
-        if self.stream is not None:
-            self.stream.finish(self.count)
-
-
-class Memory:
-    """The card's."""
-
-    limit: float = float("inf")
-    used = 0
-
-    @classmethod
-    def take(cls, size: int) -> np.ndarray:
-        if cls.used + size > cls.limit:
-            raise OutOfMemory(f"Out of memory allocating {size} bytes")
-        cls.used += size
-        whole = np.full(size + _ALIGNMENT, 0xFF, np.uint8)
-        start = -whole.ctypes.data % _ALIGNMENT
-        block = whole[start : start + size]
-        weakref.finalize(whole, cls._give_back, size)
-        return block
-
-    @classmethod
-    def _give_back(cls, size: int) -> None:
-        cls.used -= size
-
-
-class Array:
-    """On the card; a slice of it is a view."""
-
-    def __init__(self, values: np.ndarray) -> None:
-        self.values = values
-
-    shape = property(lambda self: self.values.shape)
-    dtype = property(lambda self: self.values.dtype)
-    nbytes = property(lambda self: self.values.nbytes)
-    data = property(lambda self: SimpleNamespace(ptr=self.values.ctypes.data))
-
-    @property
-    def __cuda_array_interface__(self) -> dict[str, Any]:
-        return {**self.values.__array_interface__, "version": 3, "strides": None}
-
-    def __len__(self) -> int:
-        return len(self.values)
-
-    def __getitem__(self, key: Any) -> Array:
-        return Array(self.values[key])
-
-    def __setitem__(self, key: Any, source: Array) -> None:
-        target = self.values[key]
-        _current[-1].add(lambda: np.copyto(target, source.values))
-
-    def copy(self) -> Array:
-        made = empty(self.shape, self.dtype)
-        made[:] = self
-        return made
-
-    def get(self, stream: Stream | None = None, order: str = "C", out: Any = None, blocking: bool = True) -> Any:
-        host = np.empty_like(self.values) if out is None else out
-        where = stream or _current[-1]
-        where.add(lambda: np.copyto(host, self.values))
-        if blocking:
-            where.synchronize()
-        return host
-
-
-def empty(shape: Any, dtype: Any = np.float64) -> Array:
-    shape = (shape,) if isinstance(shape, int) else tuple(shape)
-    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
-    return Array(Memory.take(size).view(dtype).reshape(shape))
-
-
-def zeros(shape: Any, dtype: Any = np.float64) -> Array:
-    made = empty(shape, dtype)
-    _current[-1].add(lambda: made.values.fill(0))
-    return made
-
-
-def asarray(values: Any) -> Array:
-    if isinstance(values, Array):
-        return values
-    made = empty(values.shape, values.dtype)
-    np.copyto(made.values, values)
-    return made
-
-
-def concatenate(arrays: list[Array]) -> Array:
-    made = empty((sum(map(len, arrays)), *arrays[0].shape[1:]), arrays[0].dtype)
-    _current[-1].add(lambda: np.copyto(made.values, np.concatenate([array.values for array in arrays])))
-    return made
-
-
-def cupy(capability: str = "89") -> ModuleType:
-    """A module to put in CuPy's place."""
-    module: Any = ModuleType("cupy")
-    module.empty, module.zeros, module.asarray, module.concatenate = empty, zeros, asarray, concatenate
-    module.get_default_memory_pool = lambda: SimpleNamespace(free_all_blocks=lambda: None)
-    module.cuda = SimpleNamespace(
-        Stream=Stream,
-        Event=Event,
-        get_current_stream=lambda: _current[-1],
-        alloc_pinned_memory=lambda size: np.full(size, 0xFF, np.uint8),
-        runtime=SimpleNamespace(CUDARuntimeError=CudaError),
-        Device=lambda: SimpleNamespace(compute_capability=capability),
-    )
-    return module
 
 
 class ILogger:
@@ -384,9 +193,9 @@ class IExecutionContext:
     def execute_async_v3(self, stream_handle: int) -> bool:
         assert self._rows, "no shape was set"
         assert self._addresses.keys() == self._engine.shapes.keys(), "an address is missing"
-        stream = _stream(stream_handle)
-        if not self.capturable and getattr(stream, "recording", None) is not None:
-            stream.recording.append(None)
+        stream = Stream.known[stream_handle]
+        if not self.capturable and stream.captured is not None:
+            stream.captured.append(None)
             self._engine.logger.log(ILogger.ERROR, "not permitted when stream is capturing")
             return False
         if self._needs_memory:
@@ -394,13 +203,6 @@ class IExecutionContext:
         rows, addresses = self._rows, dict(self._addresses)
         stream.add(lambda: self._engine.run(rows, addresses))
         return True
-
-
-def _stream(handle: int) -> Any:
-    """The stream at ``handle``: one of these, or of ``gpu_on_cpu.py``."""
-    if handle in Stream.known:
-        return Stream.known[handle]
-    return sys.modules["gpu_on_cpu"].Stream.known[handle]
 
 
 class ICudaEngine:
@@ -491,9 +293,9 @@ def tensorrt(name: str = "tensorrt", version: str = "11.4.0") -> ModuleType:
 
 
 def install(monkeypatch: Any, name: str = "tensorrt") -> ModuleType:
-    """Put both in place for one test, on a machine with one card of compute capability 8.9."""
+    """Put both in place for one test, on a machine with one card of compute capability 8.9 that runs no kernels."""
     made = install_tensorrt(monkeypatch, name)
-    monkeypatch.setitem(sys.modules, "cupy", cupy())
+    monkeypatch.setitem(sys.modules, "cupy", Gpu())
     return made
 
 
@@ -509,7 +311,6 @@ def install_tensorrt(monkeypatch: Any, name: str = "tensorrt") -> ModuleType:
         (Builder, "during", None),
         (Builder, "built", 0),
         (Graph, "launches", 0),
-        (Memory, "limit", float("inf")),
         (Runtime, "compute", staticmethod(_in_onnxruntime)),
         (IExecutionContext, "capturable", True),
     ):

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from gpu_on_cpu import CUDARuntimeError, Event
 
 from bestshot_trt.embed import build
 from bestshot_trt.embed.model_folder import ModelFolder, file_card, open_folder, write_card
@@ -146,12 +147,12 @@ def test_a_card_that_fails_while_comparing_is_said_in_one_line(
     trt_on_cpu: ModuleType, cli: Any, folder: ModelFolder, take: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def lost(*_: Any) -> Any:
-        raise trt_on_cpu.CudaError("cudaErrorDevicesUnavailable:\nthe card fell off the bus")
+        raise CUDARuntimeError(46, "cudaErrorDevicesUnavailable:\nthe card fell off the bus")
 
-    monkeypatch.setattr(trt_on_cpu.Event, "synchronize", lost)
+    monkeypatch.setattr(Event, "synchronize", lost)
     code, _, err = cli(folder.path, "--frames", take)
     assert code == 5
-    assert "the card fell off the bus; check it with nvidia-smi" in err
+    assert "the card fell off the bus: of a test; check it with nvidia-smi" in err
 
 
 def test_a_take_that_is_no_video_is_said_before_any_comparison(
@@ -167,9 +168,9 @@ def test_a_take_that_is_no_video_is_said_before_any_comparison(
 SLOW_BUILD = """
 import sys
 sys.path[:0] = [{tests!r}]
-import trt_on_cpu
+import gpu_on_cpu, trt_on_cpu
 from bestshot_trt.embed import _engine as engine, _target as target
-sys.modules["cupy"], sys.modules["tensorrt"] = trt_on_cpu.cupy(), trt_on_cpu.tensorrt()
+sys.modules["cupy"], sys.modules["tensorrt"] = gpu_on_cpu.Gpu(), trt_on_cpu.tensorrt()
 target.gpu_capability = lambda: 89
 builds = []
 class Monitoring(engine._Monitoring):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import gc
 import signal
+import sys
 import threading
 import time
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from gpu_on_cpu import Gpu, Graph, Stream
 
 from bestshot_trt.config import AnalyzeConfig
 from bestshot_trt.embed import _engine, _half, _on_gpu, _onnx, build, compose
@@ -46,6 +48,11 @@ def wanted(folder: ModelFolder, precision: str = "fp16", most: int = MOST) -> Wa
 def embedder(folder: ModelFolder, most: int = MOST) -> TensorRtEmbedder:
     one = wanted(folder, most=most)
     return TensorRtEmbedder(folder, ensure_engine(one), one.target.trt, precision="fp16", framing="crop")
+
+
+def cupy() -> Any:
+    """What stands in for it."""
+    return sys.modules["cupy"]
 
 
 def pictures(count: int, seed: int = 0) -> np.ndarray:
@@ -82,9 +89,9 @@ def test_it_gives_what_the_graph_gives(
     trt_on_cpu.install(monkeypatch, name)
     model = embedder(folder)
     exact = OnnxEmbedder(folder).embed(pictures(count))()
-    with trt_on_cpu.Stream():
+    with Stream():
         for _ in range(3):
-            same(model.embed(trt_on_cpu.asarray(pictures(count)))(), exact)
+            same(model.embed(cupy().asarray(pictures(count)))(), exact)
             same(model.embed(pictures(count))(), exact)
 
 
@@ -92,10 +99,10 @@ def test_results_read_late_and_in_any_order_are_those_of_their_batch(
     trt_on_cpu: ModuleType, folder: ModelFolder
 ) -> None:
     model, exact = embedder(folder), OnnxEmbedder(folder)
-    with trt_on_cpu.Stream() as stream:
-        later = [model.embed(trt_on_cpu.asarray(pictures(5, seed))) for seed in range(3)]
-        assert stream.done < len(stream.queued), "nothing waits before a result is read"
-        later += [model.embed(trt_on_cpu.asarray(pictures(5, seed))) for seed in range(3, 11)]
+    with Stream() as stream:
+        later = [model.embed(cupy().asarray(pictures(5, seed))) for seed in range(3)]
+        assert stream.passed < len(stream.queue), "nothing waits before a result is read"
+        later += [model.embed(cupy().asarray(pictures(5, seed))) for seed in range(3, 11)]
         for seed, result in reversed(list(enumerate(later))):
             same(result(), exact.embed(pictures(5, seed))())
 
@@ -104,10 +111,10 @@ def test_the_caller_may_reuse_its_pictures_once_the_stream_has_passed(
     trt_on_cpu: ModuleType, folder: ModelFolder
 ) -> None:
     model = embedder(folder)
-    with trt_on_cpu.Stream():
-        shared = trt_on_cpu.asarray(pictures(4, 1))
+    with Stream():
+        shared = cupy().asarray(pictures(4, 1))
         later = model.embed(shared)
-        shared[:] = trt_on_cpu.asarray(pictures(4, 2))
+        shared[:] = cupy().asarray(pictures(4, 2))
         same(later(), OnnxEmbedder(folder).embed(pictures(4, 1))())
 
 
@@ -115,14 +122,14 @@ def test_a_size_is_captured_at_its_second_batch_and_launched_from_then_on(
     trt_on_cpu: ModuleType, folder: ModelFolder
 ) -> None:
     model = embedder(folder)
-    with trt_on_cpu.Stream():
+    with Stream():
         for expected in (0, 1, 2):
             model.embed(pictures(MOST))()
-            assert trt_on_cpu.Graph.launches == expected
+            assert Graph.launches == expected
         # Of another size, filled up to four.
         for expected in (2, 3):
             model.embed(pictures(3))()
-            assert trt_on_cpu.Graph.launches == expected
+            assert Graph.launches == expected
 
 
 def test_what_cannot_be_captured_runs_all_the_same(
@@ -130,10 +137,10 @@ def test_what_cannot_be_captured_runs_all_the_same(
 ) -> None:
     monkeypatch.setattr(trt_on_cpu.IExecutionContext, "capturable", False)
     model, exact = embedder(folder), OnnxEmbedder(folder).embed(pictures(MOST))()
-    with trt_on_cpu.Stream():
+    with Stream():
         for _ in range(4):
             same(model.embed(pictures(MOST))(), exact)
-    assert trt_on_cpu.Graph.launches == 0
+    assert Graph.launches == 0
 
 
 def test_out_of_memory_halves_the_batch_and_goes_on(
@@ -141,11 +148,11 @@ def test_out_of_memory_halves_the_batch_and_goes_on(
 ) -> None:
     model = embedder(folder)
     before = OnnxEmbedder(folder).embed(pictures(8, 1))()
-    with trt_on_cpu.Stream():
+    with Stream():
         first = model.embed(pictures(1, 5))
         gc.collect()
         # A batch of eight takes some 8 kB more, for its activations and the pictures on their way: too much.
-        monkeypatch.setattr(trt_on_cpu.Memory, "limit", trt_on_cpu.Memory.used + 5000)
+        monkeypatch.setattr(cupy(), "limit", cupy().used + 5000)
         same(model.embed(pictures(8, 1))(), before)
         assert 1 <= model.batch_size < 8
         same(first(), OnnxEmbedder(folder).embed(pictures(1, 5))())
@@ -155,8 +162,8 @@ def test_a_batch_is_never_below_one(
     trt_on_cpu: ModuleType, monkeypatch: pytest.MonkeyPatch, folder: ModelFolder
 ) -> None:
     model = embedder(folder)
-    monkeypatch.setattr(trt_on_cpu.Memory, "limit", 0)
-    with trt_on_cpu.Stream(), pytest.raises(MemoryError):
+    monkeypatch.setattr(cupy(), "limit", 0)
+    with Stream(), pytest.raises(MemoryError):
         model.embed(pictures(8))
 
 
@@ -305,7 +312,7 @@ def test_rtx_keeps_what_it_compiles_instead(
     trt_on_cpu.install(monkeypatch, "tensorrt_rtx")
     model = embedder(folder)
     assert not wanted(folder).timings.exists()
-    with trt_on_cpu.Stream():
+    with Stream():
         model.embed(pictures(1))()
     (kept,) = engines_folder().glob("kernels.sm_89.tensorrt_rtx-*.cache")
     assert kept.read_bytes() == b"kernels"
@@ -553,8 +560,6 @@ def test_an_engine_that_does_not_load_is_told(trt_on_cpu: ModuleType, folder: Mo
 
 
 def test_the_capability_is_that_of_the_current_card(trt_on_cpu: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
-    import sys
-
     for number, capability in (("75", "7.5"), ("120", "12.0")):
-        monkeypatch.setitem(sys.modules, "cupy", trt_on_cpu.cupy(number))
+        monkeypatch.setitem(sys.modules, "cupy", Gpu(capability=number))
         assert _on_gpu._current_capability() == capability
