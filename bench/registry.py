@@ -8,7 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bestshot_trt.config import AnalyzeConfig
+from bestshot_trt.embed.model_folder import open_folder
 from bestshot_trt.errors import BestshotError
+from bestshot_trt.frames import ModelView
 
 Row = dict[str, Any]
 """One measurement, as it is kept: ``case``, ``input``, ``settings``, ``unit`` and figures; or
@@ -44,6 +47,13 @@ class Request:
     def model_name(self) -> str:
         """For rows."""
         return self.model.name if self.model else "none"
+
+    @property
+    def view(self) -> ModelView | None:
+        """The picture that the model wants of every sample."""
+        if self.model is None:
+            return None
+        return ModelView(size=open_folder(self.model).card.size, framing=AnalyzeConfig().framing)
 
     @property
     def settings(self) -> dict[str, Any]:

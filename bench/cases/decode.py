@@ -114,6 +114,7 @@ def write_needed(path: Path, fps: float, out: Path) -> float:
 def analyze(request: Request, path: Path) -> Iterator[Row]:
     """Whole processes: what scoring costs on top of decoding everything."""
     gates.samples_identical(path, request.fps)
+    gates.measures_match(path, request.fps)
     track = request.folder / "track.parquet"
     command = [sys.executable, "-m", "bestshot_trt", "analyze", str(path), "-q", "--model", "none", "--overwrite"]
     ours = [*command, "--fps", f"{request.fps:g}", "-o", str(track)]
@@ -138,6 +139,7 @@ def outside(request: Request, path: Path) -> Iterator[Row]:
     from bestshot_trt.config import AnalyzeConfig
 
     gates.samples_identical(path, request.fps)
+    gates.measures_match(path, request.fps, request.view)
     model, precision = str(request.model or "none"), request.precision if request.model else "auto"
     settings = AnalyzeConfig(fps=request.fps, model=model, backend="cpu", precision=precision)
 

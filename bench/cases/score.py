@@ -10,9 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from bestshot_trt.config import AnalyzeConfig
-from bestshot_trt.embed.model_folder import open_folder
-from bestshot_trt.frames import ModelView
 from bestshot_trt.speed.timing import paired, wall_of
 from bestshot_trt.track import open_track
 
@@ -54,7 +51,7 @@ def score(request: Request, path: Path) -> Iterator[Row]:
     With the recipe on torch, also that its embeddings are those that it has on ONNX Runtime.
     """
     gates.samples_identical(path, request.fps)
-    gates.measures_match(path, request.fps, _view(request))
+    gates.measures_match(path, request.fps, request.view)
     track = request.folder / "track.parquet"
     ours, seed = _ours(request, path, "analyze", track), _seed(request, path, "--no-cut")
     if request.model and request.clip == "torch":
@@ -62,13 +59,6 @@ def score(request: Request, path: Path) -> Iterator[Row]:
     wall_of(ours)(), wall_of(seed)()
     _same_count(track, request.folder / "seed" / "frames")
     yield from _rows(request, path, ours, seed)
-
-
-def _view(request: Request) -> ModelView | None:
-    """The picture that the model wants of every sample."""
-    if request.model is None:
-        return None
-    return ModelView(size=open_folder(request.model).card.size, framing=AnalyzeConfig().framing)
 
 
 def _same_model(request: Request, path: Path) -> None:
@@ -105,8 +95,9 @@ def _same_count(track: Path, frames: Path) -> None:
 
 @case("job", "run against the whole plain recipe, clips included")
 def job(request: Request, path: Path) -> Iterator[Row]:
-    """Whole processes; the gate is exact samples, and a whole clip for every moment."""
+    """Whole processes; the gate is exact samples, pictures and measures, and a whole clip for every moment."""
     gates.samples_identical(path, request.fps)
+    gates.measures_match(path, request.fps, request.view)
     out = request.folder / "job"
     ours, seed = _ours(request, path, "run", out), _seed(request, path)
     wall_of(ours)(), wall_of(seed)()

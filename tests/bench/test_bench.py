@@ -168,6 +168,18 @@ def test_a_kernel_that_measures_wrongly_is_red(clip: Any, monkeypatch: pytest.Mo
         gates.measures_match(take, 3.0)
 
 
+def test_a_limit_that_the_reference_shares_is_red_too(clip: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from bestshot_kernels.frame_stats import cpu, reference
+
+    # The test picture is turned down to the darkest luma that still counts.
+    take = clip(f"-vf lutyuv=y='16+val/64':u=128:v=128 {H264}")
+    gates.measures_match(take, 3.0)
+    for module in (cpu, reference):
+        monkeypatch.setattr(module, "BLACK_LUMA", 1)
+    with pytest.raises(Red, match="exposure_penalty differs"):
+        gates.measures_match(take, 3.0)
+
+
 def test_a_red_gate_is_a_row_without_figures(clip: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     def red(*_: Any) -> None:
         raise Red("the picture differs")
