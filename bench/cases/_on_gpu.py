@@ -10,7 +10,7 @@ from typing import Any
 
 from bestshot_trt.cards import survey
 
-from ..gpu.rows import NOT_RUN, WRONG, guarded
+from ..gpu.rows import NEWS, NOT_RUN, WRONG, guarded
 from ..gpu.rows import Row as Checked
 from ..registry import Request, Row
 
@@ -26,7 +26,8 @@ def rows_of(piece: str, request: Request, *takes: Any) -> Iterator[Row]:
     options = argparse.Namespace(video=list(takes), model=request.model, device="gpu", only=None)
     run = importlib.import_module(f"bench.gpu.{piece}").run
     for checked in guarded("all of it", partial(run, options)):
-        yield converted(checked, request.model_name)
+        if checked.status != NEWS:
+            yield converted(checked, request.model_name)
 
 
 def converted(checked: Checked, model: str) -> Row:

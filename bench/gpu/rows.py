@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-OK, WRONG, NOT_RUN, MISSING = "ok", "WRONG", "not run", "missing"
+OK, WRONG, NOT_RUN, MISSING, NEWS = "ok", "WRONG", "not run", "missing", ""
 
 
 class Wrong(Exception):
@@ -26,7 +26,7 @@ class Row:
 
     what: str
     status: str
-    """`OK`, `WRONG`, `NOT_RUN`, `MISSING`, or nothing for plain information."""
+    """`OK`, `WRONG`, `NOT_RUN`, `MISSING`, or `NEWS` for plain information."""
     value: str
     figures: dict[str, Any] = field(default_factory=dict)
 

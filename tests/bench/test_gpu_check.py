@@ -185,6 +185,27 @@ def test_tracks_that_differ_are_wrong():
             whole._agree(track(**changes), track())
 
 
+def test_other_picks_are_wrong_and_keep_the_figures_to_judge_them_by(clip, monkeypatch):
+    import bestshot_trt as bt
+
+    real, told = bt.pick, iter((1, 1, 1, 1, 0))
+
+    def other_on_the_gpu(track, config):
+        return real(track, bt.Config(pick=bt.PickConfig(window=0 if next(told) else 1.0, min_gap=0.3)))
+
+    analyze = bt.analyze
+    monkeypatch.setattr(
+        bt,
+        "analyze",
+        lambda path, config: analyze(path, bt.Config(analyze=bt.AnalyzeConfig(model="none", backend="cpu"))),
+    )
+    monkeypatch.setattr(bt, "pick", other_on_the_gpu)
+    _, row = whole.run(options(clip("-c:v libx264 -preset ultrafast", ".mp4", seconds=3)))
+    assert row.status == rows.WRONG
+    assert "the GPU picks" in row.value
+    assert row.figures["times_real_time"]["runs"] == whole.RUNS
+
+
 def test_two_analyses_of_one_take_are_compared_through_the_public_api(clip, monkeypatch):
     import bestshot_trt as bt
 
@@ -196,7 +217,9 @@ def test_two_analyses_of_one_take_are_compared_through_the_public_api(clip, monk
         return real(path, bt.Config(analyze=analyze))
 
     monkeypatch.setattr(bt, "analyze", on_the_cpu)
-    (row,) = whole.run(options(clip("-c:v libx264 -preset ultrafast", ".mp4", seconds=3)))
+    early, row = whole.run(options(clip("-c:v libx264 -preset ultrafast", ".mp4", seconds=3)))
+    assert (early.status, "not compared" in early.value) == (rows.NEWS, True)
     assert row.status == rows.OK, row.value
     assert asked == ["gpu", *["gpu"] * whole.RUNS, "cpu"]
     assert row.figures["footage_s"] == pytest.approx(3, abs=0.1)
+    assert row.figures["least_cosine"] == pytest.approx(1)
