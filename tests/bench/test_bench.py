@@ -171,11 +171,11 @@ def test_a_kernel_that_measures_wrongly_is_red(clip: Any, monkeypatch: pytest.Mo
 def test_a_limit_that_the_reference_shares_is_red_too(clip: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     from bestshot_kernels.frame_stats import cpu, reference
 
-    # The test picture is turned down to the darkest luma that still counts.
-    take = clip(f"-vf lutyuv=y='16+val/64':u=128:v=128 {H264}")
+    # No pixel of this take is black or white.
+    take = clip(f"-vf lutyuv=y='100+val/8':u=128:v=128 {H264}")
     gates.measures_match(take, 3.0)
     for module in (cpu, reference):
-        monkeypatch.setattr(module, "BLACK_LUMA", 1)
+        monkeypatch.setattr(module, "WHITE_LUMA", 252)
     with pytest.raises(Red, match="exposure_penalty differs"):
         gates.measures_match(take, 3.0)
 
