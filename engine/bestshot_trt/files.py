@@ -98,8 +98,10 @@ def _unwritable(path: Path, error: OSError) -> ExportError:
 
 
 @contextlib.contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
+def whole_file(path: Path, making: Path | None = None) -> Iterator[Path]:
     """Yield a temporary sibling of ``path``; on success it is synced and renamed to ``path``.
+
+    Where nobody looks after what a killed process leaves, ``making`` is a folder of the same disk to make it in.
 
     On any error, Ctrl-C included, the temporary file is removed and an older ``path`` stays as it
     was. The temporary name keeps the suffix, since encoders choose a format by it.
@@ -108,9 +110,10 @@ def whole_file(path: Path) -> Iterator[Path]:
         ExportError: the folder or the disk does not take the file.
     """
     # Cut short, so that with what is added it stays within a name's 255 bytes.
-    temporary = path.with_name(f".{path.stem[:20]}.{os.urandom(4).hex()}.part{path.suffix[:20]}")
+    temporary = (making or path.parent) / f".{path.stem[:20]}.{os.urandom(4).hex()}.part{path.suffix[:20]}"
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        for folder in (path.parent, temporary.parent):
+            folder.mkdir(parents=True, exist_ok=True)
         yield temporary
         _fsync(temporary)
         temporary.replace(path)
@@ -124,11 +127,11 @@ def whole_file(path: Path) -> Iterator[Path]:
         _fsync(path.parent)
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write ``text`` as UTF-8, whole or not at all.
+def write_text(path: Path, text: str, making: Path | None = None) -> None:
+    """Write ``text`` as UTF-8, whole or not at all; ``making`` as in `whole_file`.
 
     Raises:
         ExportError: the file cannot be written.
     """
-    with whole_file(path) as temporary:
+    with whole_file(path, making) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="")

@@ -130,6 +130,30 @@ def test_writes_that_fail_leave_nothing_that_a_later_run_would_take_for_whole(
     assert_recovers(footage, out, uninterrupted)
 
 
+KILLED_AMID_THE_SUMMARY = """
+import os, sys
+from pathlib import Path
+from bestshot_trt import files
+from bestshot_trt.batch.outputs.summary import write_summary
+from bestshot_trt.batch.worklist import Tally
+files._fsync = lambda path: os._exit(9)
+write_summary(Path(sys.argv[1]), Tally(0))
+"""
+
+
+def test_killed_amid_its_summary_it_leaves_no_file_to_see_and_a_later_batch_clears_up(
+    footage: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    done = subprocess.run([sys.executable, "-c", KILLED_AMID_THE_SUMMARY, out], check=False)
+    assert done.returncode == 9
+    (left,) = (path for path in out.rglob("*") if path.is_file())
+    assert left.parent == out / ".bestshot"
+    os.utime(left, (0, 0))
+    subprocess.run(command(footage, out), check=True, capture_output=True)
+    assert not left.exists()
+
+
 def test_two_batches_on_one_folder_share_the_work(
     footage: Path, uninterrupted: dict[str, bytes], tmp_path: Path
 ) -> None:

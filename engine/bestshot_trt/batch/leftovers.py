@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+import time
 from pathlib import Path
 
 from .journal import Journal
 from .plan import Layout
 from .worklist import FETCHED
+
+_WRITTEN_S = 600.0
+"""Nothing takes so long to be written, page and summaries."""
 
 
 def clear(layout: Layout, journal: Journal) -> None:
@@ -17,6 +21,11 @@ def clear(layout: Layout, journal: Journal) -> None:
         if not journal.is_alive(left.name):
             _keep_begun(left / FETCHED, layout.begun(journal.owner))
             shutil.rmtree(left, ignore_errors=True)
+    for part in layout.state.glob(".*.part.*"):
+        with contextlib.suppress(OSError):
+            # Another batch may be writing it right now.
+            if time.time() - part.stat().st_mtime > _WRITTEN_S:
+                part.unlink()
 
 
 def _keep_begun(fetched: Path, begun: Path) -> None:

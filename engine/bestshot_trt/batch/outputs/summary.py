@@ -52,9 +52,11 @@ def write_summary(root: Path, tally: Tally, shelf: Shelf | None = None) -> None:
         "failures": failures,
         "best": [as_plain(moment) for moment in best],
     }
-    write_text(root / JSON, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
-    write_text(root / CSV, _csv([*takes, *failures]))
-    write_text(root / PAGE, page(shelf, counts, takes, failures, best))
+    # Made where a later batch clears up, should this one be killed.
+    making = plan.Layout(root).state
+    write_text(root / JSON, json.dumps(document, indent=2, ensure_ascii=False) + "\n", making)
+    write_text(root / CSV, _csv([*takes, *failures]), making)
+    write_text(root / PAGE, page(shelf, counts, takes, failures, best), making)
 
 
 class Digest:
