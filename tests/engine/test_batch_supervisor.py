@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -161,6 +163,19 @@ def test_more_failures_than_allowed_stop_the_batch(batch: Any, budget: str) -> N
 def test_a_budget_that_is_none_is_refused(budget: str) -> None:
     with pytest.raises(ConfigError, match="max_failures"):
         BatchConfig(max_failures=budget)
+
+
+def test_a_journal_that_another_batch_is_just_making_is_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "journal.sqlite"
+    other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")
+    done = threading.Timer(0.5, other.execute, ("COMMIT",))
+    done.start()
+    try:
+        Journal(path).close()
+    finally:
+        done.join()
+        other.close()
 
 
 def test_a_take_held_by_a_batch_that_lives_is_waited_for_and_a_dead_ones_taken_over(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ SILENT_S = 60.0
 BEAT_S = 5.0
 _WAIT_S = 30.0
 _FULL_AGAIN_S = 1.0
+_AGAIN_S = 0.02
 _COSTS = 500
 
 Result = TypeVar("Result")
@@ -81,15 +82,24 @@ class Journal:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._db = sqlite3.connect(path, timeout=_WAIT_S, isolation_level=None)
-            self._db.execute("PRAGMA journal_mode=WAL")
-            self._db.execute("PRAGMA synchronous=FULL")
-            self._db.executescript(TABLES)
-            self._db.execute(
-                "INSERT INTO owners VALUES (?, ?, ?, ?, ?)",
-                (self.owner, *sign_of_life()),
-            )
+            self._begin()
         except (OSError, sqlite3.Error) as error:
             raise ExportError(f"{shown(path)}: the journal cannot be opened: {error}; name another -o") from error
+
+    def _begin(self) -> None:
+        """Make what is not there yet. Where two begin at once, SQLite gives up on one of them without waiting."""
+        until = time.monotonic() + _WAIT_S
+        while True:
+            try:
+                self._db.execute("PRAGMA journal_mode=WAL")
+                self._db.execute("PRAGMA synchronous=FULL")
+                self._db.executescript(TABLES)
+                self._db.execute("INSERT INTO owners VALUES (?, ?, ?, ?, ?)", (self.owner, *sign_of_life()))
+                return
+            except sqlite3.OperationalError as error:
+                if "locked" not in str(error) or time.monotonic() > until:
+                    raise
+            time.sleep(_AGAIN_S)
 
     def close(self) -> None:
         """Let go of what this batch still holds, and of the file."""
