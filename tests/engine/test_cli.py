@@ -51,6 +51,14 @@ def names(folder):
     return sorted(path.name for path in folder.iterdir())
 
 
+def test_fewer_moments_than_asked_for_are_told_with_the_reason(cli, take):
+    assert cli("analyze", str(take), "--score-height", "64", "--model", "none", "-o", "t.parquet").code == 0
+    one, many = (cli("pick", "t.parquet", "-k", count, "--min-gap", "30") for count in ("1", "9"))
+    assert "asked for" not in one.err
+    assert "take.mp4: 1 of 9 moments asked for: its score has " in many.err
+    assert "asked for" not in cli("pick", "t.parquet", "-k", "9", "-q").err
+
+
 def test_help_imports_nothing_heavy():
     code = (
         "import sys; from bestshot_trt.cli import main\n"

@@ -94,8 +94,22 @@ def remark(made: MomentsDocument | TrackMeta, *, quiet: bool, verbose: bool) -> 
     reason = made.backend.fallback_reason
     if reason and (verbose or not _is_want_of_gpu(reason)):
         say(f"{name}: backend {made.backend.name}: {reason}")
+    _remark_fewer(made, name)
     if verbose:
         _remark_details(made, name)
+
+
+def _remark_fewer(made: MomentsDocument | TrackMeta, name: str) -> None:
+    """Say why there are fewer moments than were asked for, if so."""
+    from ..track import TrackMeta
+
+    if isinstance(made, TrackMeta):
+        return
+    found, asked, near = len(made.moments), made.settings.pick["top"], len(made.rejected)
+    if found < asked:
+        others = f"the {near} others are" if near > 1 else "the other is"
+        why = f"{others} too near or too alike (--min-gap, --diversity; -v tells of each)" if near else "it has no more"
+        say(f"{name}: {found} of {asked} moments asked for: its score has {found + near} peaks, {why}")
 
 
 def _is_want_of_gpu(reason: str) -> bool:
