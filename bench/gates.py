@@ -32,6 +32,8 @@ SCORE_OFF, SCORE_SHARE = 2, 0.01
 VIEW_OFF, VIEW_OFF_OF_DETAIL = 0.15, 0.05
 """So far, in mean luma, may a model's picture be from the reference's of the whole frame in RGB: an amount, and a share
 of the mean step from one pixel to the next. On real takes it is 0.10 and 0.02 of that, bilinear 0.15 and 0.12."""
+NEAR_S = 0.5
+"""So far on either side of its time is a clip's picture looked for in the take."""
 _WHOLE = ":flags=bicubic+accurate_rnd+full_chroma_int+full_chroma_inp"
 _LUMA = np.array((0.299, 0.587, 0.114))
 
@@ -274,9 +276,6 @@ def whole_clips(folder: Path, take: Path) -> None:
         turned = probe(folder / moment["clip"]).rotation
         _is_at(_small(shown[0], turned), info, start, f"{moment['clip']} begins")
         _is_at(_small(shown[-1], turned), info, end - 1.5 * float(info.time_base), f"{moment['clip']} ends")
-
-
-NEAR_S = 0.5
 
 
 def _is_at(picture: Any, info: VideoInfo, at: float, what: str) -> None:

@@ -59,28 +59,20 @@ def split(name: str) -> list[str]:
 def looped(path: Path, seconds: float, folder: Path) -> Path:
     """``path`` repeated to ``seconds`` without encoding it again."""
     out = folder / f"{path.stem}-loop-{seconds:g}s.mp4"
-    if not out.exists():
-        _ffmpeg(
-            "-stream_loop",
-            "-1",
-            "-i",
-            f"file:{path.absolute()}",
-            "-map",
-            "0:v:0",
-            "-c",
-            "copy",
-            "-t",
-            f"{seconds:g}",
-            str(out),
-        )
-    return out
+    return _copied(path, seconds, out, "-stream_loop", "-1")
 
 
 def begun(path: Path, seconds: float, folder: Path) -> Path:
     """The first ``seconds`` of ``path`` without encoding it again."""
     out = folder / f"{path.stem}-start-{seconds:g}s{path.suffix}"
+    return _copied(path, seconds, out)
+
+
+def _copied(path: Path, seconds: float, out: Path, *reading: str) -> Path:
+    """``seconds`` of the video of ``path``, read with options, as ``out``, which is not made again."""
     if not out.exists():
-        _ffmpeg("-i", f"file:{path.absolute()}", "-map", "0:v:0", "-c", "copy", "-t", f"{seconds:g}", str(out))
+        source = (*reading, "-i", f"file:{path.absolute()}")
+        _ffmpeg(*source, "-map", "0:v:0", "-c", "copy", "-t", f"{seconds:g}", str(out))
     return out
 
 
