@@ -108,8 +108,9 @@ def _remark_fewer(made: MomentsDocument | TrackMeta, name: str) -> None:
     found, asked, near = len(made.moments), made.settings.pick["top"], len(made.rejected)
     if found < asked:
         others = f"the {near} others are" if near > 1 else "the other is"
-        why = f"{others} too near or too alike (--min-gap, --diversity; -v tells of each)" if near else "it has no more"
-        say(f"{name}: {found} of {asked} moments asked for: its score has {found + near} peaks, {why}")
+        why = f", {others} too near or too alike (--min-gap, --diversity; -v tells of each)" if near else " and no more"
+        peaks = "1 peak" if found + near == 1 else f"{found + near} peaks"
+        say(f"{name}: {found} of {asked} moments asked for: its score has {peaks}{why}")
 
 
 def _is_want_of_gpu(reason: str) -> bool:
